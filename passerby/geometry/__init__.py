@@ -1,0 +1,1 @@
+"""Boxes, default boxes, suppression and resizing, in numpy; no file, no network, no torch."""

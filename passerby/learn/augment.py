@@ -1,0 +1,99 @@
+"""Random changes of a training picture and its boxes; numpy and cv2."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from passerby.geometry.boxes import area, clip, intersection
+from passerby.geometry.resize import GREY
+from passerby.records import Pixels, Truth
+from passerby.recipe import Augment
+
+KEEP = 0.5  # an object counts when at least this share of it lies inside the part
+
+
+def augment(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator) -> tuple[Pixels, Truth]:
+    """One random version of a picture: part or larger canvas, flip, colours.
+
+    pixels   (H, W, 3) uint8
+    truth    boxes in pixels of that picture
+    returns  the same, changed; the input arrays are left as they are
+    """
+    if rng.random() < how.crop:
+        pixels, truth = crop(pixels, truth, how, rng)
+    elif rng.random() < how.expand:
+        pixels, truth = expand(pixels, truth, how.expand_scale, rng)
+    if rng.random() < how.flip:
+        pixels, truth = flip(pixels, truth)
+    return pixels, truth
+
+
+def crop(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator, tries: int = 10) -> tuple[Pixels, Truth]:
+    """A random part that keeps at least one object, where there is one and `tries` suffice."""
+    height, width = pixels.shape[:2]
+    for _ in range(tries):
+        side = rng.uniform(*how.crop_scale)
+        ratio = how.crop_ratio ** rng.uniform(-0.5, 0.5)
+        w = int(np.clip(width * side * ratio, 1, width))
+        h = int(np.clip(height * side / ratio, 1, height))
+        x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
+        inside = cut(truth, x, y, w, h)
+        if not inside.ignore.all() or len(truth) == 0:
+            return pixels[y : y + h, x : x + w], inside
+    return pixels, truth
+
+
+def cut(truth: Truth, x: int, y: int, width: int, height: int) -> Truth:
+    """Truth of the part at (x, y): boxes are clipped, and objects wholly outside go.
+
+    An object of which less than KEEP remains can neither be asked for nor punished: it stays as an ignore region.
+    """
+    part = np.array([[x, y, x + width, y + height]], np.float32)
+    shared = intersection(truth.boxes, part)[:, 0]
+    share = shared / np.maximum(area(truth.boxes), 1e-6)
+    seen = share > 0
+    moved = clip(truth.boxes - np.array([x, y, x, y], np.float32), width, height)
+    return Truth(moved, truth.labels, truth.difficult, truth.ignore | (share < KEEP))[seen]
+
+
+def expand(pixels: Pixels, truth: Truth, scale: float, rng: np.random.Generator) -> tuple[Pixels, Truth]:
+    """The picture on a grey canvas up to `scale` times as large, at a random place."""
+    height, width = pixels.shape[:2]
+    factor = rng.uniform(1, scale)
+    h, w = int(height * factor), int(width * factor)
+    y, x = int(rng.integers(0, h - height + 1)), int(rng.integers(0, w - width + 1))
+    canvas = np.full((h, w, 3), GREY, np.uint8)
+    canvas[y : y + height, x : x + width] = pixels
+    return canvas, Truth(truth.boxes + np.array([x, y, x, y], np.float32), truth.labels, truth.difficult, truth.ignore)
+
+
+def flip(pixels: Pixels, truth: Truth) -> tuple[Pixels, Truth]:
+    """Left and right exchanged; twice gives the picture back."""
+    width = pixels.shape[1]
+    boxes = truth.boxes.copy()
+    boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+    return np.ascontiguousarray(pixels[:, ::-1]), Truth(boxes, truth.labels, truth.difficult, truth.ignore)
+
+
+def colour(pixels: Pixels, how: Augment, rng: np.random.Generator) -> Pixels:
+    """Brightness, contrast, saturation and hue, each with probability `how.colour`; seldom grey or blurred.
+
+    pixels  (H, W, 3) uint8; applied to the resized picture, which is smaller
+    """
+    if rng.random() < how.colour:
+        gain, shift = rng.uniform(0.6, 1.4), rng.uniform(-32, 32)
+        table = np.clip((np.arange(256) - 128) * gain + 128 + shift, 0, 255).astype(np.uint8)
+        pixels = np.asarray(cv2.LUT(pixels, table), np.uint8)
+    if rng.random() < how.colour:
+        hsv = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV), np.uint8)
+        hue = ((np.arange(256) + rng.integers(-9, 10)) % 180).astype(np.uint8)
+        saturation = np.clip(np.arange(256) * rng.uniform(0.5, 1.5), 0, 255).astype(np.uint8)
+        same = np.arange(256, dtype=np.uint8)
+        hsv = np.asarray(cv2.LUT(hsv, np.stack([hue, saturation, same], axis=-1)[None]), np.uint8)
+        pixels = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
+    if rng.random() < how.grey:
+        pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    if rng.random() < how.blur:
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (3, 3), 0), np.uint8)
+    return pixels

@@ -1,0 +1,133 @@
+"""MobileNetV2 (Sandler et al. 2018), scaled in width (channels) and depth (blocks a stage), with its maps exposed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# expansion, channels, blocks, stride of the first: Sandler et al. 2018, table 2
+STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+
+def scaled(channels: float, width: float, divisor: int = 8) -> int:
+    """Channels times the width multiplier, rounded to a multiple of 8, never under 90 % of what was asked."""
+    wanted = channels * width
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * wanted else rounded
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU6."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU6(inplace=True),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1 x 1, depthwise 3 x 3, project 1 x 1 without activation; added to the input where shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.expands = expansion != 1
+        self.adds = stride == 1 and inputs == outputs
+        self.hidden = hidden
+        layers: list[nn.Module] = [conv(inputs, hidden, 1)] if self.expands else []
+        layers += [
+            conv(hidden, hidden, 3, stride, hidden),
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        ]
+        self.conv = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return x + out if self.adds else out
+
+    def with_expansion(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The block's output, and the wide map inside it, before the stride: what SSD-Lite's heads read."""
+        wide = self.conv[0](x)
+        out = wide
+        for layer in list(self.conv)[1:]:
+            out = layer(out)
+        return (x + out if self.adds else out), wide
+
+
+class MobileNetV2(nn.Module):
+    """The trunk, giving maps at strides 8, 16 and 32.
+
+    The maps at strides 8 and 16 are the expansions (6 x channels) inside the first block of the next stride, as
+    SSD-Lite reads them at stride 16; the one at stride 32 is the last block's output (320 channels), without the
+    classifier's 1 x 1 convolution to 1,280.
+
+    width   multiplies channels; depth multiplies the blocks of each stage (at least one stays)
+    input   (B, 3, H, W) float, normalised as the weights want
+    output  [(B, channels[i], H / strides[i], W / strides[i])], sizes rounded up
+
+    Parameter names are torchvision's (`features.0.0.weight`, ...), so public weights of that naming load.
+    """
+
+    strides = (8, 16, 32)
+
+    def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
+        super().__init__()
+        channels = scaled(32, width)
+        layers: list[nn.Module] = [conv(3, channels, 3, 2)]
+        self.places: list[tuple[int, int]] = [(-1, 0)]  # (stage, block) of each entry of `features`
+        self._taps: dict[int, int] = {}  # entry -> stride of the map inside it
+        stride = 2
+        for stage, (expansion, base, blocks, first) in enumerate(STAGES):
+            outputs = scaled(base, width)
+            for block in range(max(1, round(blocks * depth))):
+                step = first if block == 0 else 1
+                if step == 2 and stride in self.strides:
+                    self._taps[len(layers)] = stride
+                layers.append(InvertedResidual(channels, outputs, step, expansion))
+                self.places.append((stage, block))
+                channels, stride = outputs, stride * step
+        self.features = nn.ModuleList(layers)
+        wide = [layers[i].hidden for i in self._taps]  # type: ignore[union-attr]
+        self.channels: tuple[int, ...] = (*[int(w) for w in wide], channels)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for i, block in enumerate(self.features):
+            if i in self._taps:
+                x, wide = block.with_expansion(x)  # type: ignore[operator]
+                maps.append(wide)
+            else:
+                x = block(x)
+        return [*maps, x]
+
+    def freeze(self, blocks: int) -> None:
+        """Keep the first `blocks` entries of `features` as they are: no gradient, batch norm in evaluation mode."""
+        self.frozen = blocks
+        for entry in list(self.features)[:blocks]:
+            entry.requires_grad_(False)
+        self.train(self.training)
+
+    frozen = 0
+
+    def train(self, mode: bool = True) -> MobileNetV2:
+        super().train(mode)
+        for entry in list(self.features)[: self.frozen]:
+            entry.eval()
+        return self
+
+
+def same_padding(module: nn.Module) -> None:
+    """Mark every strided convolution for TensorFlow's SAME padding; see `weights.load_backbone`."""
+    for m in module.modules():
+        if isinstance(m, nn.Conv2d) and m.stride[0] == 2:
+            m.register_forward_pre_hook(_pad_same)
+            m.padding = (0, 0)
+
+
+def _pad_same(module: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    """Where stride 2 meets an even side one row or column after and none before; both sides where it is odd."""
+    (x,) = inputs
+    bottom, right = (1, 1)
+    top, left = x.shape[2] % 2, x.shape[3] % 2
+    return torch.nn.functional.pad(x, (left, right, top, bottom))

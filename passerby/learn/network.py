@@ -1,0 +1,108 @@
+"""A recipe's network: normalising, backbone and head in one module that takes bytes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from passerby.errors import SettingError, did_you_mean
+from passerby.geometry.anchors import ranged_maps
+from passerby.learn.backbones import BACKBONES
+from passerby.learn.backbones.mobilenet_v2 import same_padding
+from passerby.learn.heads import HEADS
+from passerby.recipe import Model
+from passerby.spec import ModelSpec
+
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a network treats its input, to suit the weights it starts from; the defaults are torchvision's."""
+
+    padding: str = "symmetric"  # or "same": TensorFlow's, none before and one after where stride 2 meets an even side
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # of x / 255
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    epsilon: float = 1e-5  # of the backbone's batch norm
+
+
+STRIDES = (8, 16, 32, 64)  # of the four maps; sides are rounded up: 38, 19, 10, 5 cells at 300 pixels
+
+
+class Detector(nn.Module):
+    """Bytes in, logits and offsets out.
+
+    input   (B, H, W, 3) uint8, RGB
+    output  logits (B, A, classes or classes + 1), offsets (B, A, 4)
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: dict[str, Any], boxes: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.backbone = BACKBONES[network["backbone"]](network["width_multiplier"], network["depth_multiplier"])
+        self.head = HEADS[network["head"]](
+            self.backbone.channels, boxes, outputs, network["fusion"], width=network["width_multiplier"]
+        )
+        if network["padding"] == "same":
+            same_padding(self.backbone)
+        for m in self.backbone.modules():
+            if isinstance(m, nn.BatchNorm2d):
+                m.eps = network["epsilon"]
+        self.register_buffer("mean", torch.tensor(network["mean"]).mul(255).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(network["std"]).mul(255).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        logits, offsets = self.head(self.backbone(x))
+        return logits, offsets
+
+
+def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:  # noqa: B008 (frozen)
+    """The facts of the model that a recipe describes; habits are those of its backbone weights.
+
+    Raises SettingError for an unknown backbone, head, resize rule or loss, naming the nearest.
+    """
+    known = {
+        "backbone": (model.backbone, BACKBONES),
+        "head": (model.head, HEADS),
+        "resize": (model.resize, ("stretch", "letterbox")),
+        "loss": (model.loss, ("focal", "mining")),
+    }
+    for name, (value, table) in known.items():
+        if value not in table:
+            raise SettingError(f"model.{name}: '{value}' is unknown{did_you_mean(value, table)}")
+    if model.height != model.width or model.height < 64:
+        raise SettingError(f"model: input {model.width} x {model.height}; want a square of at least 64 pixels")
+    if not model.labels:
+        raise SettingError("model.labels: name at least one class")
+    cells = [-(-model.height // stride) for stride in STRIDES]
+    network = {
+        "backbone": model.backbone,
+        "width_multiplier": model.width_multiplier,
+        "depth_multiplier": model.depth_multiplier,
+        "head": model.head,
+        "fusion": model.fusion,
+        **asdict(habits),
+    }
+    spec = ModelSpec(
+        name=model.name,
+        height=model.height,
+        width=model.width,
+        resize=model.resize,
+        labels=model.labels,
+        anchors=ranged_maps(cells, model.sizes, model.ratio, model.height, model.width),
+        scoring="sigmoid" if model.loss == "focal" else "softmax",
+        network=network,
+    )
+    spec.check("recipe")
+    return spec
+
+
+def build(spec: ModelSpec) -> Detector:
+    """The untrained network that a spec describes."""
+    outputs = len(spec.labels) + (spec.scoring == "softmax")
+    return Detector(spec.network, tuple(len(m.sizes) for m in spec.anchors), outputs)

@@ -1,0 +1,1 @@
+"""Numbers about any predictor: a callable from a picture to Detections."""

@@ -1,0 +1,70 @@
+"""COCO AP, by hotcoco (a maintained implementation of the COCO evaluation)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from passerby.errors import MissingExtraError
+from passerby.measure.matching import Judged
+
+
+def score(judged: Judged) -> dict[str, float]:
+    """`coco_ap`, `coco_ap50`, `coco_ap75`, `coco_ap_small/medium/large`, and `coco_capped`.
+
+    10 IoU thresholds 0.5 ... 0.95, 101 recall points, areas in original pixels. `coco_capped`: in how many pictures
+    the cap of detections left some out. Difficult objects and ignore regions are passed as crowds.
+
+    Raises MissingExtraError where hotcoco is not installed.
+    """
+    try:
+        import hotcoco
+    except ImportError as e:
+        raise MissingExtraError("hotcoco", "measure") from e
+    capped = sum(len(p.found) > judged.coco_cap for p in judged.pairs)
+    images, annotations, found = _as_coco(judged)
+    names = ("coco_ap", "coco_ap50", "coco_ap75", "coco_ap_small", "coco_ap_medium", "coco_ap_large")
+    if not found or not annotations:
+        empty = math.nan if not annotations else 0.0
+        return {**dict.fromkeys(names, empty), "coco_capped": float(capped)}
+    categories = [{"id": k + 1, "name": name} for k, name in enumerate(judged.labels)]
+    truth = hotcoco.COCO({"images": images, "annotations": annotations, "categories": categories})
+    judge = hotcoco.COCOeval(truth, truth.load_res(found), "bbox")
+    judge.params.max_dets = [1, 10, judged.coco_cap]
+    judge.evaluate()
+    judge.accumulate()
+    results = judge.get_results() if judge.summarize() is None else {}
+    keys = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+    values = [float(results[k]) for k in keys]
+    return {
+        **{n: (v if v >= 0 else math.nan) for n, v in zip(names, values, strict=True)},
+        "coco_capped": float(capped),
+    }
+
+
+def _as_coco(judged: Judged) -> tuple[list[Any], list[Any], list[Any]]:
+    images, annotations, found = [], [], []
+    for i, pair in enumerate(judged.pairs):
+        images.append({"id": i + 1, "file_name": pair.name, "width": 1, "height": 1})
+        for box, label, difficult, ignore in zip(
+            pair.truth.boxes, pair.truth.labels, pair.truth.difficult, pair.truth.ignore, strict=True
+        ):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": i + 1,
+                    "category_id": int(label) + 1,
+                    **_box(box),
+                    "iscrowd": int(difficult or ignore),
+                }
+            )
+        for box, score_, label in zip(pair.found.boxes, pair.found.scores, pair.found.labels, strict=True):
+            found.append({"image_id": i + 1, "category_id": int(label) + 1, **_box(box), "score": float(score_)})
+    return images, annotations, found
+
+
+def _box(box: Any) -> dict[str, Any]:
+    x0, y0, x1, y1 = (float(v) for v in np.asarray(box))
+    return {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}

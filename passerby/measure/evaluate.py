@@ -1,0 +1,106 @@
+"""`evaluate(predict, samples)`: every number about any predictor, the same in training, `eval` and comparisons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from passerby.errors import DataError, SettingError, did_you_mean
+from passerby.measure import average_precision, coco, miss_rate
+from passerby.measure.matching import Judged, Metric, Pair
+from passerby.pictures import read_picture
+from passerby.records import Detections, Pixels, SampleSet
+
+Predict = Callable[[Pixels], Detections]
+
+METRICS: dict[str, Metric] = {
+    "average_precision": average_precision.score,
+    "miss_rate": miss_rate.score,
+    "at_threshold": miss_rate.at_threshold,
+    "by_size": average_precision.by_size,
+    "coco": coco.score,
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, on what, with which settings."""
+
+    scores: dict[str, float]
+    settings: dict[str, Any]
+    judged: Judged = field(repr=False)
+
+
+def evaluate(
+    predict: Predict,
+    samples: SampleSet,
+    metrics: tuple[str, ...] = tuple(METRICS),
+    coco_cap: int = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Run a predictor over a data set and score it.
+
+    predict   any callable (H, W, 3) uint8 RGB -> Detections in that picture's pixels, with every score down to a low
+              floor. A `passerby.Detector` made with `threshold=0.01` is one. Where it has `spec`, `floor`, `nms_iou`
+              and `cap`, they are printed with the scores; detections are matched to the data's labels by name
+    metrics   names from METRICS
+    coco_cap  detections a picture that COCO AP looks at
+    progress  called with (pictures done, pictures in all)
+
+    Raises DataError when the predictor's labels are not the data's, SettingError for an unknown metric.
+    """
+    for name in metrics:
+        if name not in METRICS:
+            raise SettingError(f"no metric '{name}'{did_you_mean(name, METRICS)}")
+    pairs, started, spent = [], time.perf_counter(), 0.0
+    for i, sample in enumerate(samples):
+        pixels = read_picture(sample.path)
+        before = time.perf_counter()
+        found = predict(pixels)
+        spent += time.perf_counter() - before
+        pairs.append(Pair(sample.path.name, sample.truth, _renumber(found, samples.labels)))
+        if progress:
+            progress(i + 1, len(samples))
+    spec = getattr(predict, "spec", None)
+    judged = Judged(
+        pairs,
+        samples.labels,
+        threshold=spec.threshold if spec else 0.5,
+        floor=getattr(predict, "threshold", None),
+        nms_iou=getattr(predict, "nms_iou", None),
+        cap=getattr(predict, "max_detections", None),
+        coco_cap=coco_cap,
+    )
+    scores: dict[str, float] = {}
+    for name in metrics:
+        scores.update(METRICS[name](judged))
+    settings = {
+        "data": samples.source,
+        "pictures": len(samples),
+        "objects": samples.objects(),
+        "match_iou": 0.5,
+        "score_floor": judged.floor,
+        "nms_iou": judged.nms_iou,
+        "max_detections": judged.cap,
+        "coco_cap": coco_cap,
+        "threshold": judged.threshold,
+        "engine": getattr(predict, "engine_name", None),
+        "ms_per_picture": 1000 * spent / max(len(samples), 1),
+        "seconds": time.perf_counter() - started,
+    }
+    return Report(scores, settings, judged)
+
+
+def _renumber(found: Detections, labels: tuple[str, ...]) -> Detections:
+    """Detections with the data's label numbers. Those of labels that the data does not have are left out."""
+    if found.names == labels or len(found.names) == 0:
+        return found
+    if not set(found.names) & set(labels):
+        raise DataError(f"the model finds {list(found.names)}, the data has {list(labels)}: no label in common")
+    numbers = [labels.index(n) if n in labels else -1 for n in found.names]
+    kept = [i for i, k in enumerate(found.labels) if numbers[int(k)] >= 0]
+    part = found[kept]
+    part.labels[:] = [numbers[int(k)] for k in part.labels]
+    return Detections(part.boxes, part.scores, part.labels, labels)

@@ -1,0 +1,28 @@
+"""Which threshold to use: chosen on a validation set, not guessed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from passerby.measure.matching import HIT, MISS, Judged
+
+
+def best_f1(judged: Judged) -> float:
+    """The score threshold of the highest F1 = 2 TP / (2 TP + FP + FN) at IoU 0.5, all classes pooled.
+
+    It lies halfway between the last score let in and the next one, rounded to 3 digits; 0.5 without any hit.
+    """
+    found = [judged.matches(k, "greedy") for k in range(len(judged.labels))]
+    scores = np.concatenate([m.scores for m in found]) if found else np.zeros(0)
+    outcome = np.concatenate([m.outcome for m in found]) if found else np.zeros(0)
+    objects = sum(m.objects for m in found)
+    order = np.argsort(-scores, kind="stable")
+    scores, outcome = scores[order], outcome[order]
+    hits, alarms = np.cumsum(outcome == HIT), np.cumsum(outcome == MISS)
+    if objects == 0 or len(scores) == 0 or hits[-1] == 0:
+        return 0.5
+    ends = np.append(scores[1:] != scores[:-1], True)
+    f1 = np.where(ends, 2 * hits / (hits + alarms + objects), -1.0)
+    at = int(f1.argmax())
+    below = scores[at + 1] if at + 1 < len(scores) else 0.0
+    return round(float(scores[at] + below) / 2, 3)

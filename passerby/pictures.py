@@ -1,0 +1,90 @@
+"""Picture files -> upright RGB pixels: the one decoder behind data sets, sources and the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import imagesize
+import numpy as np
+
+from passerby.errors import SourceError
+from passerby.records import Pixels
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_KINDS = "JPEG, PNG, BMP, WebP or TIFF"
+
+
+def read_picture(path: str | os.PathLike[str]) -> Pixels:
+    """Decode a picture file.
+
+    returns  (H, W, 3) uint8, RGB; EXIF orientation applied, grey and CMYK converted, 16 bit cut to 8, alpha dropped
+
+    Raises SourceError when the file is missing, empty, cut short, or no picture.
+    """
+    return decode_picture(read_bytes(path), os.fspath(path))
+
+
+def decode_picture(data: bytes, where: str) -> Pixels:
+    """Decode a picture in memory; `where` names it in errors. Same result and errors as `read_picture`."""
+    if not data:
+        raise SourceError(f"{where}: the file is empty (0 bytes)")
+    if _cut_short(data):
+        raise SourceError(f"{where}: the picture is cut short ({len(data):,} bytes and no end mark); copy it again")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as e:
+        raise SourceError(f"{where}: cannot be decoded ({e.err})") from e
+    if pixels is None:
+        raise SourceError(f"{where}: not a picture that can be read (want {_KINDS})")
+    return np.asarray(pixels, np.uint8)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture once upright, from its header where possible, in pixels.
+
+    Raises SourceError as `read_picture` does.
+    """
+    try:
+        width, height = imagesize.get(str(path), exif_rotation=True)
+    except (OSError, ValueError):
+        width, height = -1, -1
+    if width > 0 and height > 0:
+        return int(width), int(height)
+    pixels = read_picture(path)
+    return int(pixels.shape[1]), int(pixels.shape[0])
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A file's bytes. Raises SourceError when it is missing or not readable."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as e:
+        raise SourceError(f"{os.fspath(path)}: no such file") from e
+    except OSError as e:
+        raise SourceError(f"{os.fspath(path)}: cannot be read ({e.strerror or e})") from e
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether a file's extension is one of a picture's."""
+    return path.suffix.lower() in EXTENSIONS
+
+
+def _cut_short(data: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end mark. Decoders fill what is missing with grey and say nothing."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return b"IEND" not in data[-64:] and b"IEND" not in data
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    # Walk the segments up to the scan, so that the end mark of an embedded thumbnail is not taken for the picture's.
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", at) < 0
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return True

@@ -1,0 +1,208 @@
+"""A recipe: everything that decides a training run, as frozen dataclasses with strict overrides."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import runpy
+import types
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from passerby.errors import SettingError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Model:
+    """The network. sizes: default boxes per map, square root of the area, input pixels; ratio: height / width."""
+
+    name: str = "model"
+    height: int = 300
+    width: int = 300
+    resize: str = "stretch"
+    backbone: str = "mobilenet_v2"
+    width_multiplier: float = 1.0
+    depth_multiplier: float = 1.0
+    head: str = "ssd"
+    fusion: int = 0  # channels of the top-down path that brings context to the fine maps; 0: none (plain SSD-Lite)
+    sizes: tuple[tuple[float, ...], ...] = ((16, 32), (32, 64), (64, 128), (128, 256))  # SPEC 1, as published
+    ratio: float = 1.7
+    weights: str = ""  # ImageNet weights of the backbone (safetensors), under data.root; "": random start
+    labels: tuple[str, ...] = ("head",)
+    loss: str = "focal"  # or "mining": softmax cross-entropy with hard-negative mining
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pictures come from: format:path#split, paths under `root`."""
+
+    root: str = "."
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of training pictures; probabilities and ranges."""
+
+    flip: float = 0.5
+    crop: float = 0.6  # probability of cutting out a part
+    crop_scale: tuple[float, float] = (0.3, 1.0)  # side of the part, share of the picture's
+    crop_ratio: float = 1.33  # the part's shape differs from the picture's by up to this factor
+    expand: float = 0.15  # probability of laying the picture on a larger grey canvas
+    expand_scale: float = 1.6  # up to this many times the side
+    colour: float = 0.5  # probability of each: brightness, contrast, saturation, hue
+    grey: float = 0.05
+    blur: float = 0.05
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How weights move. Learning rate: linear warm-up, then half a cosine down to `final` times the peak."""
+
+    kind: str = "sgd"  # or "adamw"
+    rate: float = 0.01
+    momentum: float = 0.9
+    nesterov: bool = True
+    decay: float = 5e-4  # weight decay; batch norm and biases are left out
+    warmup: float = 1.0  # epochs
+    final: float = 0.01
+    clip: float = 10.0  # largest gradient norm; 0: no limit
+    freeze: int = 0  # this many first blocks of the backbone stay as they were pretrained, batch norm too
+    average: float = 0.999  # moving average of the weights, decay a step; 0: none
+    focal_alpha: float = 0.25
+    focal_gamma: float = 2.0
+    mining_ratio: float = 3.0  # negatives a positive
+    box_weight: float = 1.0
+    box_beta: float = 1.0  # where smooth L1 turns from square to straight
+    match_iou: float = 0.5  # a default box that overlaps an object by more is its own
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long, how fast, and what is kept."""
+
+    epochs: int = 150
+    batch: int = 32
+    workers: int = 2
+    seed: int = 0
+    device: str = "auto"  # cpu, cuda, cuda:1, ...
+    precision: str = "auto"  # float32, bfloat16 (mixed); auto: bfloat16 where the machine computes in it
+    threads: int = 0  # of the CPU; 0: all
+    channels_last: bool = True
+    best_by: str = "ap50"
+    evaluate_every: int = 1
+    limit: int = 0  # use only this many training pictures; 0: all
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Model, data, augmentation, optimiser and run."""
+
+    name: str = "recipe"
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    augment: Augment = field(default_factory=Augment)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    run: Run = field(default_factory=Run)
+
+    def set(self, *overrides: str) -> Recipe:
+        """A copy with `section.field=value` overrides applied, e.g. "run.epochs=3", "model.sizes=[[8,16],[32]]".
+
+        Raises SettingError for an unknown section or field (naming the nearest) and for a value of another type.
+        """
+        recipe = self
+        for text in overrides:
+            path, sep, value = text.partition("=")
+            section, dot, name = path.strip().partition(".")
+            if not sep or not dot:
+                raise SettingError(f"--set {text}: want SECTION.FIELD=VALUE, e.g. run.epochs=3")
+            recipe = recipe._with(section, name, value.strip())
+        return recipe
+
+    def _with(self, section: str, name: str, value: str) -> Recipe:
+        sections = {f.name for f in dataclasses.fields(self) if f.name != "name"}
+        if section not in sections:
+            raise SettingError(f"--set {section}.{name}: no section '{section}'{did_you_mean(section, sections)}")
+        part = getattr(self, section)
+        hints = typing.get_type_hints(type(part))
+        if name not in hints:
+            raise SettingError(f"--set {section}.{name}: no field '{name}'{did_you_mean(name, hints)}")
+        parsed = _parse(value, hints[name], f"--set {section}.{name}")
+        return dataclasses.replace(self, **{section: dataclasses.replace(part, **{name: parsed})})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dicts, for JSON; `from_dict` is the inverse."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Recipe:
+        """Read what `to_dict` gave (lists stand for tuples). Raises SettingError for unknown fields."""
+        recipe = cls(name=str(raw["name"]))
+        for section, values in raw.items():
+            if section == "name":
+                continue
+            for name, value in values.items():
+                recipe = recipe._with(section, name, json.dumps(value) if not isinstance(value, str) else value)
+        return recipe
+
+
+def load_recipe(name: str) -> Recipe:
+    """A shipped recipe by name, or one from a Python file that sets RECIPE (the file is run).
+
+    Raises SettingError for an unknown name (naming the nearest) or a file without a RECIPE.
+    """
+    if name.endswith(".py"):
+        path = Path(name)
+        if not path.is_file():
+            raise SettingError(f"{name}: no such recipe file")
+        found = runpy.run_path(name).get("RECIPE")
+    else:
+        shelf = resources.files("passerby.recipes")
+        known = sorted(p.name[:-3] for p in shelf.iterdir() if p.name.endswith(".py") and not p.name.startswith("_"))
+        if name not in known:
+            raise SettingError(f"no recipe '{name}'{did_you_mean(name, known)}; or give a .py file that sets RECIPE")
+        found = runpy.run_path(str(shelf / f"{name}.py")).get("RECIPE")
+    if not isinstance(found, Recipe):
+        raise SettingError(f"{name}: sets no RECIPE = Recipe(...)")
+    return found
+
+
+def _parse(text: str, kind: Any, where: str) -> Any:
+    """A value of the annotated type from text: numbers as Python writes them, lists as JSON or with commas."""
+    if kind is str:
+        return text
+    if kind is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() not in words:
+            raise SettingError(f"{where}: '{text}' is neither true nor false")
+        return words[text.lower()]
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError as e:
+            raise SettingError(f"{where}: '{text}' is no {'whole number' if kind is int else 'number'}") from e
+    if isinstance(kind, types.GenericAlias) or typing.get_origin(kind) is tuple:
+        return _parse_tuple(text, kind, where)
+    raise SettingError(f"{where}: cannot be set from the command line")
+
+
+def _parse_tuple(text: str, kind: Any, where: str) -> Any:
+    inner = typing.get_args(kind)
+    if text.startswith("["):
+        try:
+            raw = json.loads(text)
+        except json.JSONDecodeError as e:
+            raise SettingError(f"{where}: '{text}' is no list ({e.msg})") from e
+    else:
+        raw = [part.strip() for part in text.split(",") if part.strip()]
+    many = len(inner) == 2 and inner[1] is Ellipsis
+    if not many and len(raw) != len(inner):
+        raise SettingError(f"{where}: wants {len(inner)} values, got {len(raw)}")
+    kinds = [inner[0]] * len(raw) if many else list(inner)
+    return tuple(
+        _parse(v if isinstance(v, str) else json.dumps(v), k, where) for v, k in zip(raw, kinds, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""Model files -> Detections, without torch."""

@@ -1,0 +1,137 @@
+"""The detector: a picture in, Detections out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from passerby.errors import SettingError, ShapeError
+from passerby.geometry.nms import nms_per_class
+from passerby.geometry.resize import Placement, fit
+from passerby.pictures import read_picture
+from passerby.records import Detections, Floats, Frame, Pixels
+from passerby.spec import ModelSpec
+
+Picture = Pixels | Frame | str | os.PathLike[str]
+
+
+class Engine(Protocol):
+    """Runs a model's graph. name: as printed; run: (1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+
+    name: str
+
+    def run(self, pixels: Pixels) -> tuple[Floats, Floats]: ...
+
+
+class Detector:
+    """Finds what its model was trained to find, e.g. heads.
+
+        from passerby import Detector
+        found = Detector()("photo.jpg")
+
+    model           a shipped model's name ("head") or an .onnx file that passerby exported
+    threshold       scores under this are not reported; None: the model's own
+    engine          "auto", "onnxruntime" or "openvino"
+    threads         the engine may use; 0: as many as it likes
+    nms_iou, max_detections   None: the model's own
+
+    Raises ModelError for a file that is not ours, SettingError for an unknown name or a value out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "head",
+        threshold: float | None = None,
+        engine: str = "auto",
+        threads: int = 0,
+        nms_iou: float | None = None,
+        max_detections: int | None = None,
+    ) -> None:
+        from passerby.runtime.model_file import find_model, read_spec
+        from passerby.runtime.session import open_engine
+
+        path = find_model(model)
+        data, spec = read_spec(path)
+        self._set(spec, open_engine(data, str(path), engine, threads), threshold, nms_iou, max_detections)
+
+    @classmethod
+    def of(
+        cls,
+        spec: ModelSpec,
+        engine: Engine,
+        threshold: float | None = None,
+        nms_iou: float | None = None,
+        max_detections: int | None = None,
+    ) -> Detector:
+        """A detector on an engine that is already there, e.g. a network in training."""
+        self = cls.__new__(cls)
+        self._set(spec, engine, threshold, nms_iou, max_detections)
+        return self
+
+    def _set(
+        self,
+        spec: ModelSpec,
+        engine: Engine,
+        threshold: float | None,
+        nms_iou: float | None,
+        max_detections: int | None,
+    ) -> None:
+        self.spec, self.engine = spec, engine
+        self.threshold = spec.threshold if threshold is None else threshold
+        self.nms_iou = spec.nms_iou if nms_iou is None else nms_iou
+        self.max_detections = spec.max_detections if max_detections is None else max_detections
+        for name in ("threshold", "nms_iou"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"{name} is {getattr(self, name)}, want a number from 0 to 1")
+        if self.max_detections < 1:
+            raise SettingError(f"max_detections is {self.max_detections}, want at least 1")
+
+    @property
+    def engine_name(self) -> str:
+        """The engine in use, with its version and precision."""
+        return self.engine.name
+
+    def __call__(self, picture: Picture) -> Detections:
+        """Detect in one picture.
+
+        picture  a file's path, a Frame, or (H, W, 3) uint8 RGB pixels
+        returns  Detections, boxes in the picture's own pixels, highest score first
+
+        Raises SourceError for a file that cannot be read, ShapeError for an array that is no picture.
+        """
+        pixels, placement = fit(as_pixels(picture), self.spec.width, self.spec.height, self.spec.resize)
+        boxes, scores = self.engine.run(pixels[None])
+        return self.settle(boxes, scores, placement)
+
+    def settle(self, boxes: Floats, scores: Floats, placement: Placement) -> Detections:
+        """Raw output of the graph -> Detections: threshold, suppression, boxes back into the picture.
+
+        boxes (A, 4) input pixels; scores (A, C)
+        """
+        rows, labels = nms_per_class(boxes, scores, self.threshold, self.nms_iou, self.max_detections)
+        return Detections(
+            placement.back(boxes[rows]),
+            scores[rows, labels].astype(np.float32, copy=False),
+            labels.astype(np.int64, copy=False),
+            self.spec.labels,
+        )
+
+
+def as_pixels(picture: Picture) -> Pixels:
+    """(H, W, 3) uint8 RGB of a path, a Frame or an array; a grey (H, W) array is repeated.
+
+    Raises SourceError and ShapeError as Detector does.
+    """
+    if isinstance(picture, Frame):
+        return picture.pixels
+    if isinstance(picture, (str, Path, os.PathLike)):
+        return read_picture(picture)
+    pixels = np.asarray(picture)
+    if pixels.dtype == np.uint8 and pixels.ndim == 2 and pixels.size:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise ShapeError(f"a picture is (H, W, 3) uint8 RGB, not {pixels.shape} {pixels.dtype}")
+    return pixels

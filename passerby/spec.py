@@ -1,0 +1,119 @@
+"""What a model is: the facts that travel inside every checkpoint and every exported file."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from passerby.errors import ModelError
+
+FORMAT = 1  # of the JSON; a reader refuses a newer one by name
+METADATA_KEY = "passerby"
+
+
+@dataclass(frozen=True)
+class AnchorMap:
+    """One feature map: cells down and across, and the (width, height) in input pixels of each cell's boxes."""
+
+    rows: int
+    columns: int
+    sizes: tuple[tuple[float, float], ...]
+
+    def __len__(self) -> int:
+        return self.rows * self.columns * len(self.sizes)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Input, default boxes, labels, thresholds and provenance of one model.
+
+    name            as published, e.g. "head"
+    height, width   of the input, pixels
+    resize          "stretch" or "letterbox"
+    labels          class names, in the order of the score columns
+    anchors         one AnchorMap a feature map, finest first
+    variance        of the offsets (centre, size)
+    scoring         "sigmoid" (one logit a class) or "softmax" (one logit a class, background first)
+    threshold       scores under this are not shown
+    nms_iou         IoU over which the lower score of a class is dropped
+    max_detections  a picture
+    network         how to build the network again: backbone, width, depth, ...
+    provenance      where it comes from: data, licences, command, hours, machine, scores, how the threshold was chosen
+    """
+
+    name: str
+    height: int
+    width: int
+    resize: str
+    labels: tuple[str, ...]
+    anchors: tuple[AnchorMap, ...]
+    variance: tuple[float, float] = (0.1, 0.2)
+    scoring: str = "sigmoid"
+    threshold: float = 0.5
+    nms_iou: float = 0.45
+    max_detections: int = 200
+    network: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of JSON; `from_json` is the inverse."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "model") -> ModelSpec:
+        """Read what `to_json` wrote.
+
+        where  the file, for errors
+        Raises ModelError naming the file and the field when something is missing, unknown or out of range.
+        """
+        try:
+            raw = json.loads(text)
+        except json.JSONDecodeError as e:
+            raise ModelError(f"{where}: its passerby metadata is not JSON ({e}); export the model again") from e
+        if not isinstance(raw, dict):
+            raise ModelError(f"{where}: its passerby metadata is no JSON object; export the model again")
+        version = raw.pop("format", None)
+        if version != FORMAT:
+            raise ModelError(f"{where}: metadata format {version}, this passerby reads {FORMAT}; update passerby")
+        known = {f.name for f in fields(cls)}
+        if unknown := set(raw) - known:
+            raise ModelError(f"{where}: unknown field '{sorted(unknown)[0]}' in its metadata; update passerby")
+        try:
+            raw["labels"] = tuple(str(n) for n in raw["labels"])
+            raw["variance"] = (float(raw["variance"][0]), float(raw["variance"][1]))
+            raw["anchors"] = tuple(
+                AnchorMap(int(a["rows"]), int(a["columns"]), tuple((float(w), float(h)) for w, h in a["sizes"]))
+                for a in raw["anchors"]
+            )
+            spec = cls(**raw)
+            spec.check(where)
+        except (KeyError, TypeError, ValueError) as e:
+            raise ModelError(f"{where}: its passerby metadata is incomplete ({e}); export the model again") from e
+        return spec
+
+    def check(self, where: str = "model") -> None:
+        """Raises ModelError naming the first field that is out of range."""
+        rules = {
+            "height": self.height > 0,
+            "width": self.width > 0,
+            "resize": self.resize in ("stretch", "letterbox"),
+            "labels": len(self.labels) > 0,
+            "anchors": len(self.anchors) > 0,
+            "scoring": self.scoring in ("sigmoid", "softmax"),
+            "threshold": _within(self.threshold),
+            "nms_iou": _within(self.nms_iou),
+            "max_detections": self.max_detections > 0,
+        }
+        for name, good in rules.items():
+            if not good:
+                raise ModelError(f"{where}: field '{name}' of its metadata is {getattr(self, name)!r}, out of range")
+
+    def with_(self, **changes: Any) -> ModelSpec:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _within(value: float) -> bool:
+    return math.isfinite(value) and 0 <= value <= 1
