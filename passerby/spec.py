@@ -26,6 +26,18 @@ class AnchorMap:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One layer's cost: its output (channels, rows, columns), parameters, multiply-adds, bytes of output at float32."""
+
+    name: str
+    kind: str
+    shape: tuple[int, int, int]
+    parameters: int
+    macs: int
+    memory: int
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Input, default boxes, labels, thresholds and provenance of one model.
 
@@ -40,6 +52,7 @@ class ModelSpec:
     nms_iou         IoU over which the lower score of a class is dropped
     max_detections  a picture
     network         how to build the network again: backbone, width, depth, ...
+    layers          what each layer costs, counted when the model was exported
     provenance      where it comes from: data, licences, command, hours, machine, scores, how the threshold was chosen
     """
 
@@ -55,6 +68,7 @@ class ModelSpec:
     nms_iou: float = 0.45
     max_detections: int = 200
     network: dict[str, Any] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -87,6 +101,7 @@ class ModelSpec:
                 AnchorMap(int(a["rows"]), int(a["columns"]), tuple((float(w), float(h)) for w, h in a["sizes"]))
                 for a in raw["anchors"]
             )
+            raw["layers"] = tuple(Layer(**{**row, "shape": tuple(row["shape"])}) for row in raw.get("layers", ()))
             spec = cls(**raw)
             spec.check(where)
         except (KeyError, TypeError, ValueError) as e:

@@ -35,13 +35,18 @@ def score(judged: Judged) -> dict[str, float]:
     judge.params.max_dets = [1, 10, judged.coco_cap]
     judge.evaluate()
     judge.accumulate()
-    results = judge.get_results() if judge.summarize() is None else {}
-    keys = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-    values = [float(results[k]) for k in keys]
-    return {
-        **{n: (v if v >= 0 else math.nan) for n, v in zip(names, values, strict=True)},
-        "coco_capped": float(capped),
-    }
+    precision = np.asarray(judge.eval["precision"])  # (IoU, recall, class, area, cap); -1 where there is no object
+    ious = np.asarray(judge.params.iou_thrs)
+    areas = {"all": 0, "small": 1, "medium": 2, "large": 3}
+
+    def mean(area: str, iou: float | None = None) -> float:
+        part = precision[..., areas[area], -1]
+        part = part if iou is None else part[np.isclose(ious, iou)]
+        real = part[part > -1]
+        return float(real.mean()) if real.size else math.nan
+
+    values = (mean("all"), mean("all", 0.5), mean("all", 0.75), mean("small"), mean("medium"), mean("large"))
+    return {**dict(zip(names, values, strict=True)), "coco_capped": float(capped)}
 
 
 def _as_coco(judged: Judged) -> tuple[list[Any], list[Any], list[Any]]:

@@ -1,0 +1,5 @@
+"""`python -m passerby` is the command line."""
+
+from passerby.cli.main import run
+
+run()

@@ -1,0 +1,1 @@
+"""The command line: one thin module a verb; what a verb needs is imported when it runs."""

@@ -1,0 +1,107 @@
+"""passerby detect: boxes on pictures and videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from passerby.cli.options import engine_options, threshold_option
+
+
+@click.command("detect", short_help="Find people in pictures, folders and video files.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--model", default="head", show_default=True, metavar="NAME|FILE", help="A shipped model or an .onnx file.")
+@threshold_option
+@click.option("--to", "target", type=click.Path(path_type=Path), metavar="DIR", help="Where pictures and videos with boxes go.  [default: found, or none with --json]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a picture or frame on stdout.")
+@engine_options
+def command(
+    sources: tuple[str, ...],
+    model: str,
+    threshold: float | None,
+    target: Path | None,
+    as_json: bool,
+    engine: str,
+    threads: int,
+) -> None:
+    """Find people in SOURCE: a picture, a folder, a pattern ("in/*.jpg") or a video file; several may follow.
+
+    Pictures are written with boxes, videos as MP4 at their own frame rate. A file that cannot be read does not stop
+    the others; it is listed at the end, and the exit code is 3.
+
+    With --json each line is
+    {"source": ..., "frame": 0, "width": W, "height": H, "detections": [{"box": [x0, y0, x1, y1], "score": s,
+    "label": ...}]}, boxes in pixels of the original picture.
+    """
+    from contextlib import ExitStack
+
+    from passerby.cli.progress import Progress
+    from passerby.errors import SourceError
+    from passerby.media.sinks import JsonLines, PictureFolder, Sink, VideoFile
+    from passerby.media.sources import SOURCES, Item, find_items, frame_rate
+    from passerby.runtime.detector import Detector
+
+    failures: list[SourceError] = []
+    items: list[Item] = []
+    for source in sources:
+        try:
+            items += find_items(source)
+        except SourceError as e:
+            failures.append(e)
+    if not items:
+        raise _all(failures)
+    detector = Detector(model, threshold, engine, threads)
+    folder = target or (None if as_json else Path("found"))
+    progress = Progress()
+    pictures = found_in_all = 0
+    with ExitStack() as stack:
+        sinks: list[Sink] = []
+        if as_json:
+            sinks.append(stack.enter_context(JsonLines()))
+        shelf = stack.enter_context(PictureFolder(folder)) if folder else None
+        for item in items:
+            try:
+                with ExitStack() as one:
+                    mine = list(sinks)
+                    if folder and item.kind == "video":
+                        rate = frame_rate(item.path)
+                        mine.append(one.enter_context(VideoFile(_video_path(folder, item.path), rate)))
+                    elif shelf:
+                        mine.append(shelf)
+                    for frame in SOURCES[item.kind](item.path):
+                        found = detector(frame)
+                        for sink in mine:
+                            sink.write(frame, found)
+                        pictures += 1
+                        found_in_all += len(found)
+                        where = f" frame {frame.index + 1}" if item.kind == "video" else ""
+                        progress.step(f"{item.name}{where}: {len(found)} found")
+            except SourceError as e:
+                failures.append(e)
+    progress.clear()
+    things = f"{found_in_all} {'/'.join(detector.spec.labels)} in {pictures} {'picture' if pictures == 1 else 'pictures'}"
+    where = f"; written to {folder}/" if folder and pictures else ""
+    click.echo(f"{things}, scores from {detector.threshold:g}, {detector.engine_name}{where}", err=True)
+    if failures:
+        raise _all(failures)
+
+
+def _video_path(folder: Path, source: Path) -> Path:
+    """Where a video's copy goes; never onto the video itself."""
+    from passerby.errors import OutputError
+
+    path = folder / f"{source.stem}.mp4"
+    if path.exists() and path.resolve() == source.resolve():
+        raise OutputError(f"{path}: is the video itself, which is not written over; name another folder")
+    return path
+
+
+def _all(failures: list) -> Exception:  # type: ignore[type-arg]
+    """One error for all sources that could not be read: one line each."""
+    from passerby.errors import SourceError
+
+    if len(failures) == 1:
+        return SourceError(str(failures[0]))
+    lines = "".join(f"\n  {e}" for e in failures)
+    return SourceError(f"{len(failures)} sources could not be read:{lines}")

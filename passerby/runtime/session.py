@@ -1,0 +1,92 @@
+"""Engines that run a model's graph. An engine is one class here and one line in ENGINES."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+import onnxruntime
+
+from passerby.errors import MissingExtraError, ModelError, SettingError, did_you_mean
+from passerby.records import Floats, Pixels
+from passerby.runtime.detector import Engine
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the CPU, float32."""
+
+    def __init__(self, data: bytes, where: str, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # errors come back as exceptions
+        options.intra_op_num_threads = threads
+        try:
+            self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as e:  # its errors have no public base class
+            raise ModelError(f"{where}: ONNX Runtime cannot load it ({_first_line(e)}); copy or export it again") from e
+        self.input = self.session.get_inputs()[0].name
+        self.name = f"onnxruntime {onnxruntime.__version__} float32"
+
+    def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
+        """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+        boxes, scores = self.session.run(None, {self.input: pixels})
+        return boxes[0], scores[0]
+
+
+class OpenVino:
+    """OpenVINO on the CPU, in the precision it finds best (bfloat16 where the processor multiplies in it)."""
+
+    def __init__(self, data: bytes, where: str, threads: int) -> None:
+        try:
+            import openvino
+        except ImportError as e:
+            raise MissingExtraError("openvino", "openvino") from e
+        core = openvino.Core()
+        settings = {"PERFORMANCE_HINT": "LATENCY"}
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        try:
+            compiled = core.compile_model(core.read_model(data), "CPU", settings)
+        except RuntimeError as e:
+            raise ModelError(f"{where}: OpenVINO cannot load it ({_first_line(e)}); copy or export it again") from e
+        self.request = compiled.create_infer_request()
+        precision = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+        kind = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        self.name = f"openvino {openvino.__version__.split('-')[0]} {precision.get(kind, kind)}"
+
+    def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
+        """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+        self.request.infer([pixels], share_inputs=True, share_outputs=True)
+        return (
+            np.asarray(self.request.get_output_tensor(0).data[0]),
+            np.asarray(self.request.get_output_tensor(1).data[0]),
+        )
+
+
+ENGINES: dict[str, Callable[[bytes, str, int], Engine]] = {
+    "onnxruntime": OnnxRuntime,
+    "openvino": OpenVino,
+}
+
+
+def open_engine(data: bytes, where: str, kind: str = "auto", threads: int = 0) -> Engine:
+    """An engine with a model loaded.
+
+    data     the .onnx file's bytes; where: its name, for errors
+    kind     a name from ENGINES, or "auto": OpenVINO where it is installed, else ONNX Runtime
+    threads  0: as many as the engine likes
+
+    Raises SettingError for an unknown engine or negative threads, MissingExtraError, ModelError.
+    """
+    if threads < 0:
+        raise SettingError(f"threads is {threads}, want 0 (all) or more")
+    if kind == "auto":
+        kind = "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
+    if kind not in ENGINES:
+        raise SettingError(f"no engine '{kind}'{did_you_mean(kind, ['auto', *ENGINES])}")
+    return ENGINES[kind](data, where, threads)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
