@@ -203,6 +203,4 @@ def _parse_tuple(text: str, kind: Any, where: str) -> Any:
     if not many and len(raw) != len(inner):
         raise SettingError(f"{where}: wants {len(inner)} values, got {len(raw)}")
     kinds = [inner[0]] * len(raw) if many else list(inner)
-    return tuple(
-        _parse(v if isinstance(v, str) else json.dumps(v), k, where) for v, k in zip(raw, kinds, strict=True)
-    )
+    return tuple(_parse(v if isinstance(v, str) else json.dumps(v), k, where) for v, k in zip(raw, kinds, strict=True))

@@ -7,13 +7,22 @@ from pathlib import Path
 import click
 
 from passerby.cli.options import engine_options, threshold_option
+from passerby.errors import OutputError, SourceError
 
 
 @click.command("detect", short_help="Find people in pictures, folders and video files.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--model", default="head", show_default=True, metavar="NAME|FILE", help="A shipped model or an .onnx file.")
+@click.option(
+    "--model", default="head", show_default=True, metavar="NAME|FILE", help="A shipped model or an .onnx file."
+)
 @threshold_option
-@click.option("--to", "target", type=click.Path(path_type=Path), metavar="DIR", help="Where pictures and videos with boxes go.  [default: found, or none with --json]")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where pictures and videos with boxes go.  [default: found, or none with --json]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a picture or frame on stdout.")
 @engine_options
 def command(
@@ -37,7 +46,6 @@ def command(
     from contextlib import ExitStack
 
     from passerby.cli.progress import Progress
-    from passerby.errors import SourceError
     from passerby.media.sinks import JsonLines, PictureFolder, Sink, VideoFile
     from passerby.media.sources import SOURCES, Item, find_items, frame_rate
     from passerby.runtime.detector import Detector
@@ -80,7 +88,9 @@ def command(
             except SourceError as e:
                 failures.append(e)
     progress.clear()
-    things = f"{found_in_all} {'/'.join(detector.spec.labels)} in {pictures} {'picture' if pictures == 1 else 'pictures'}"
+    things = (
+        f"{found_in_all} {'/'.join(detector.spec.labels)} in {pictures} {'picture' if pictures == 1 else 'pictures'}"
+    )
     where = f"; written to {folder}/" if folder and pictures else ""
     click.echo(f"{things}, scores from {detector.threshold:g}, {detector.engine_name}{where}", err=True)
     if failures:
@@ -89,18 +99,14 @@ def command(
 
 def _video_path(folder: Path, source: Path) -> Path:
     """Where a video's copy goes; never onto the video itself."""
-    from passerby.errors import OutputError
-
     path = folder / f"{source.stem}.mp4"
     if path.exists() and path.resolve() == source.resolve():
         raise OutputError(f"{path}: is the video itself, which is not written over; name another folder")
     return path
 
 
-def _all(failures: list) -> Exception:  # type: ignore[type-arg]
+def _all(failures: list[SourceError]) -> SourceError:
     """One error for all sources that could not be read: one line each."""
-    from passerby.errors import SourceError
-
     if len(failures) == 1:
         return SourceError(str(failures[0]))
     lines = "".join(f"\n  {e}" for e in failures)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from passerby.cli.options import engine_options, threshold_option
+
+if TYPE_CHECKING:
+    from passerby.runtime.detector import Detector
 
 
 @click.command("eval", short_help="Measure a model on labelled pictures.")
@@ -66,14 +70,12 @@ def command(
     if importlib.util.find_spec("hotcoco") is None:
         metrics = tuple(m for m in metrics if m != "coco")
         progress.line("COCO AP is left out: pip install 'passerby[measure]'")
-    report = evaluate(
-        detector, samples, metrics, coco_cap, lambda done, n: progress.step(f"{done}/{n} pictures")
-    )
+    report = evaluate(detector, samples, metrics, coco_cap, lambda done, n: progress.step(f"{done}/{n} pictures"))
     progress.clear()
     click.echo(to_json(report) if as_json else to_text(report))
 
 
-def _from_checkpoint(path, floor, nms_iou, max_detections):  # type: ignore[no-untyped-def]
+def _from_checkpoint(path: Path, floor: float, nms_iou: float | None, max_detections: int | None) -> Detector:
     """A checkpoint as a predictor; needs the extra [train]."""
     from passerby.cli.torch_wall import learn
     from passerby.runtime.detector import Detector

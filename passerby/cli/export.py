@@ -9,7 +9,13 @@ import click
 
 @click.command("export", short_help="Turn a checkpoint into one .onnx file (extra [train]).")
 @click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT")
-@click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="The .onnx file.  [default: beside the checkpoint]")
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The .onnx file.  [default: beside the checkpoint]",
+)
 @click.option("--name", default="", help="Name in the model's metadata; default: the recipe's.")
 @click.option("--check", multiple=True, metavar="SOURCE", help="Pictures put through both; may be repeated.")
 def command(checkpoint: Path, target: Path | None, name: str, check: tuple[str, ...]) -> None:
@@ -30,7 +36,7 @@ def command(checkpoint: Path, target: Path | None, name: str, check: tuple[str, 
     out = target or checkpoint.with_suffix(".onnx")
     spec, parity = export(checkpoint, out, frames, name)
     click.echo(
-        f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; over {parity.pictures} pictures boxes differ by at most "
-        f"{parity.boxes:.2g} px, scores by {parity.scores:.2g}",
+        f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; over {parity.pictures} pictures "
+        f"boxes differ by at most {parity.boxes:.2g} px, scores by {parity.scores:.2g}",
         err=True,
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
+
+from passerby.spec import Layer
 
 
 @click.command("info", short_help="Print a model's card, and what each layer costs.")
@@ -18,7 +22,9 @@ def command(model: str | None, as_json: bool) -> None:
     if model is None:
         for name, path in shipped_models().items():
             spec = read_spec(path)[1]
-            click.echo(f"{name:<12}{'/'.join(spec.labels)}, {spec.width} x {spec.height}, {path.stat().st_size / 1e6:.1f} MB")
+            click.echo(
+                f"{name:<12}{'/'.join(spec.labels)}, {spec.width} x {spec.height}, {path.stat().st_size / 1e6:.1f} MB"
+            )
         return
     path = find_model(model)
     data, spec = read_spec(path)
@@ -29,11 +35,15 @@ def command(model: str | None, as_json: bool) -> None:
     if card.is_file():
         click.echo(card.read_text(encoding="utf-8").strip() + "\n")
     click.echo(f"{spec.name}: {'/'.join(spec.labels)}; {path} ({len(data) / 1e6:.2f} MB)")
-    click.echo(f"input {spec.width} x {spec.height} RGB bytes, {spec.resize}; {sum(map(len, spec.anchors))} default boxes")
+    click.echo(
+        f"input {spec.width} x {spec.height} RGB bytes, {spec.resize}; {sum(map(len, spec.anchors))} default boxes"
+    )
     for a in spec.anchors:
         sizes = ", ".join(f"{w:.1f} x {h:.1f}" for w, h in a.sizes)
         click.echo(f"  {a.columns:>3} x {a.rows:<3} cells: {sizes} px")
-    click.echo(f"threshold {spec.threshold:g}; suppression at IoU {spec.nms_iou:g}; at most {spec.max_detections} detections")
+    click.echo(
+        f"threshold {spec.threshold:g}; suppression at IoU {spec.nms_iou:g}; at most {spec.max_detections} detections"
+    )
     for group in (spec.network, spec.provenance):
         for key, value in group.items():
             click.echo(f"  {key.replace('_', ' ')}: {value}")
@@ -41,7 +51,7 @@ def command(model: str | None, as_json: bool) -> None:
         click.echo("\n" + layer_table(spec.layers))
 
 
-def layer_table(layers) -> str:  # type: ignore[no-untyped-def]
+def layer_table(layers: Sequence[Layer]) -> str:
     """One line a layer, and the sums."""
     rows = [f"{'layer':<34}{'kind':<28}{'output':>16}{'parameters':>12}{'multiply-adds':>15}{'memory, KiB':>13}"]
     for x in layers:

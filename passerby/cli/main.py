@@ -32,7 +32,9 @@ class Verbs(click.Group):
         command: click.Command = importlib.import_module(VERBS[name]).command
         return command
 
-    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
         if name and name not in VERBS and not name.startswith("-"):
             raise click.UsageError(f"no verb '{name}'{did_you_mean(name, VERBS)}")

@@ -9,7 +9,9 @@ import click
 
 @click.command("train", short_help="Train what a recipe says (extra [train]).")
 @click.argument("recipe", metavar="RECIPE")
-@click.option("--set", "overrides", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one setting; may be repeated.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one setting; may be repeated."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/RECIPE]")
 @click.option("--resume", is_flag=True, help="Go on from the last epoch of --out, exactly.")
 @click.option("--show", is_flag=True, help="Print the settings that would be used, as JSON, and stop.")

@@ -45,7 +45,9 @@ def read(path: Path, split: str = "", labels: Sequence[str] = ()) -> SampleSet:
             text = f"listed as {image.get('width')} x {image.get('height')}, picture {width} x {height}"
             notes.append(Note("size", picture.name, -1, text))
         mine = objects.get(image["id"], [])
-        samples.append(Sample(picture, width, height, _truth(file, mine, width, height, categories, chosen, names, notes)))
+        samples.append(
+            Sample(picture, width, height, _truth(file, mine, width, height, categories, chosen, names, notes))
+        )
     if not samples:
         first = f"; the first: {notes[0].text}" if notes else ""
         raise DataError(f"{file}: none of its {len(raw['images'])} pictures can be used{first}")
@@ -85,7 +87,9 @@ def _file(path: Path, split: str) -> Path:
         found = sorted(path.glob("*.json"))
         wanted = [p for p in found if p.stem == split] if split else found
         if len(wanted) != 1:
-            raise DataError(f"{path}: name one of its files after #: {', '.join(p.stem for p in found) or 'there is none'}")
+            raise DataError(
+                f"{path}: name one of its files after #: {', '.join(p.stem for p in found) or 'there is none'}"
+            )
         return wanted[0]
     return path
 

@@ -134,7 +134,9 @@ def _parse(path: Path) -> tuple[tuple[int, int], list[_Object]]:
             except ValueError as e:
                 raise DataError(f"object {i}: <{key}> is {text_value!r}, not a number") from e
         objects.append(
-            _Object((node.findtext("name") or "").strip(), tuple(corners), node.findtext("difficult", "0").strip() == "1")
+            _Object(
+                (node.findtext("name") or "").strip(), tuple(corners), node.findtext("difficult", "0").strip() == "1"
+            )
         )
     return (_whole(tree.findtext("size/width")), _whole(tree.findtext("size/height"))), objects
 

@@ -126,7 +126,7 @@ def fit_sizes(shapes: Floats, count: int, rounds: int = 100) -> Floats:
         if np.array_equal(moved, centres):
             break
         centres = moved
-    return centres[np.argsort(centres[:, 0] * centres[:, 1], kind="stable")]
+    return np.asarray(centres[np.argsort(centres[:, 0] * centres[:, 1], kind="stable")], np.float32)
 
 
 def shape_iou(a: Floats, b: Floats) -> Floats:

@@ -29,7 +29,7 @@ def as_boxes(boxes: ArrayLike) -> Floats:
 
 
 def to_corners(centres: Floats) -> Floats:
-    """cx cy w h -> x0 y0 x1 y1, both (..., 4); `to_centres` is the inverse."""
+    """Cx cy w h -> x0 y0 x1 y1, both (..., 4); `to_centres` is the inverse."""
     half = centres[..., 2:] * np.float32(0.5)
     return np.concatenate([centres[..., :2] - half, centres[..., :2] + half], axis=-1)
 
@@ -43,13 +43,13 @@ def to_centres(corners: Floats) -> Floats:
 def area(boxes: Floats) -> Floats:
     """Area of each box (N,), square pixels; swapped corners count as 0."""
     size = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
-    return size[..., 0] * size[..., 1]
+    return np.asarray(size[..., 0] * size[..., 1], np.float32)
 
 
 def clip(boxes: Floats, width: float, height: float) -> Floats:
     """Boxes (N, 4) cut at the border of a picture of `width` x `height` pixels."""
     limit = np.array([width, height, width, height], np.float32)
-    return np.clip(boxes, 0, limit)
+    return np.asarray(np.clip(boxes, 0, limit), np.float32)
 
 
 def intersection(a: Floats, b: Floats) -> Floats:
@@ -57,7 +57,7 @@ def intersection(a: Floats, b: Floats) -> Floats:
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     size = np.maximum(high - low, 0)
-    return size[..., 0] * size[..., 1]
+    return np.asarray(size[..., 0] * size[..., 1], np.float32)
 
 
 def iou(a: Floats, b: Floats) -> Floats:
@@ -67,7 +67,7 @@ def iou(a: Floats, b: Floats) -> Floats:
     """
     shared = intersection(a, b)
     union = area(a)[:, None] + area(b)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)
 
 
 def encode(boxes: Floats, anchors: Floats, variance: Variance = SSD_VARIANCE) -> Floats:

@@ -11,9 +11,7 @@ from passerby.records import Truth
 IGNORED = -1
 
 
-def assign(
-    truth: Truth, anchors: Floats, match_iou: float, variance: Variance
-) -> tuple[NDArray[np.int64], Floats]:
+def assign(truth: Truth, anchors: Floats, match_iou: float, variance: Variance) -> tuple[NDArray[np.int64], Floats]:
     """Targets of every default box.
 
     truth    boxes in input pixels

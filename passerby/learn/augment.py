@@ -7,8 +7,8 @@ import numpy as np
 
 from passerby.geometry.boxes import area, clip, intersection
 from passerby.geometry.resize import GREY
-from passerby.records import Pixels, Truth
 from passerby.recipe import Augment
+from passerby.records import Pixels, Truth
 
 KEEP = 0.5  # an object counts when at least this share of it lies inside the part
 

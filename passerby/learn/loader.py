@@ -25,12 +25,12 @@ Key = tuple[int, int]  # epoch, sample
 
 
 class Batch(NamedTuple):
-    """pixels (B, H, W, 3) uint8; labels (B, A) int64; offsets (B, A, 4) float32; index (B,) into the samples."""
+    """pixels (B, H, W, 3) uint8; labels (B, A) int64; offsets (B, A, 4) float32; which (B,) of the samples."""
 
     pixels: Tensor
     labels: Tensor
     offsets: Tensor
-    index: Tensor
+    which: Tensor
 
 
 class TrainingPictures(Dataset[Batch]):
@@ -61,7 +61,7 @@ class TrainingPictures(Dataset[Batch]):
 
 
 class EpochOrder(Sampler[list[Key]]):
-    """Batches of one epoch in a shuffled order that the seed and the epoch decide; the last, short batch is left out."""
+    """Batches of one epoch in an order that the seed and the epoch decide; the last, short batch is left out."""
 
     def __init__(self, samples: int, batch: int, seed: int) -> None:
         if samples < batch:
@@ -77,9 +77,7 @@ class EpochOrder(Sampler[list[Key]]):
             yield [(self.epoch, int(k)) for k in order[i * self.batch : (i + 1) * self.batch]]
 
 
-def make_loader(
-    samples: SampleSet, spec: ModelSpec, recipe: Recipe, pin: bool
-) -> tuple[DataLoader[Batch], EpochOrder]:
+def make_loader(samples: SampleSet, spec: ModelSpec, recipe: Recipe, pin: bool) -> tuple[DataLoader[Batch], EpochOrder]:
     """The loader and its order; set `order.epoch` before iterating. Workers stay alive from epoch to epoch."""
     order = EpochOrder(len(samples), recipe.run.batch, recipe.run.seed)
     workers = recipe.run.workers

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
-import platform
-import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,25 +15,27 @@ import torch
 from torch import nn
 
 from passerby.data import join, load_data
-from passerby.errors import SettingError, TrainingError
+from passerby.errors import SettingError, TrainingError, did_you_mean
 from passerby.files import written_whole
 from passerby.learn import checkpoint
 from passerby.learn.curves import draw_curves
 from passerby.learn.engine import TorchEngine
 from passerby.learn.loader import Batch, make_loader
 from passerby.learn.losses import detection_loss
+from passerby.learn.machine import choose_device, choose_precision, device_name, keep_memory, seed_everything
 from passerby.learn.network import Detector, Habits, build, spec_of
 from passerby.learn.optimise import Average, make_optimiser, rate_at
 from passerby.learn.weights import habits_of, load_backbone
 from passerby.measure.evaluate import Report, evaluate
 from passerby.measure.operating_point import best_f1
-from passerby.recipe import Recipe
+from passerby.recipe import Optimiser, Recipe
 from passerby.records import SampleSet
 from passerby.runtime.detector import Detector as Predictor
 from passerby.spec import ModelSpec
 
 FLOOR = 0.01  # scores under this are dropped when measuring: Liu et al. 2016, "SSD", section 3
 METRICS = ("average_precision", "miss_rate", "at_threshold")
+BEST_BY = {"ap50": 1, "ap50_11pt": 1, "f1": 1, "mr2": -1, "miss_at_1fppi": -1}  # what may choose; -1: less is better
 
 
 class Teller(Protocol):
@@ -56,30 +56,24 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     Raises SettingError, DataError and ModelError before the first step, TrainingError when the loss is not a number.
     """
     run, how = recipe.run, recipe.optimiser
-    device, mixed = choose_device(run.device), False
-    mixed = choose_precision(run.precision, device)
+    if run.best_by not in BEST_BY:
+        raise SettingError(f"run.best_by: no score '{run.best_by}'{did_you_mean(run.best_by, BEST_BY)}")
     seed_everything(run.seed)
     keep_memory()
     if run.threads:
         torch.set_num_threads(run.threads)
-
     train_set = _read(recipe.data.train, recipe, "train", tell)
     val_set = _read(recipe.data.val, recipe, "val", tell)
     if run.limit:
         train_set = SampleSet(train_set.samples[: run.limit], train_set.labels, train_set.source, train_set.notes)
 
-    network, spec = make_network(recipe, tell)
-    network.to(device)
-    if run.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.backbone.freeze(how.freeze)
-    optimiser = make_optimiser(network, how)
-    average = Average(network, how.average) if how.average else None
+    trainee = prepare(recipe, tell)
+    network, spec, average, device = trainee.network, trainee.spec, trainee.average, trainee.device
     loader, order = make_loader(train_set, spec, recipe, pin=device.type == "cuda")
     state = checkpoint.State()
     last, best = out / "last.safetensors", out / "best.safetensors"
     if resume:
-        state = checkpoint.restore(last, network, average, optimiser, recipe)
+        state = checkpoint.restore(last, network, average, trainee.optimiser, recipe)
         tell.line(f"resumed after epoch {state.epoch}, {run.best_by} so far at best {state.best:.4f}")
     elif last.exists():
         raise SettingError(f"{last} is there already; go on with --resume, or name another folder with --out")
@@ -88,7 +82,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     warmup = max(1, round(how.warmup * per_epoch))
     tell.line(
         f"{recipe.name}: {len(train_set)} pictures, {run.epochs} epochs of {per_epoch} steps of {run.batch}, "
-        f"{'mixed bfloat16' if mixed else 'float32'} on {device_name(device)}"
+        f"{'mixed bfloat16' if trainee.mixed else 'float32'} on {device_name(device)}"
     )
     while state.epoch < run.epochs:
         order.epoch = state.epoch
@@ -97,23 +91,11 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
         sums = np.zeros(2)
         for batch in clock.waiting(iter(loader)):
             rate = rate_at(state.step, steps, warmup, how)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            pixels, labels, targets = (t.to(device, non_blocking=True) for t in batch[:3])
-            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                logits, offsets = network(pixels)
-            losses = detection_loss(logits, offsets, labels, targets, spec.scoring, how)
-            loss = losses.score + losses.box
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(network.parameters(), how.clip or math.inf)
-            if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            losses = trainee.step(batch, rate, how)
+            if losses is None:
                 raise TrainingError(why_not_a_number(batch, train_set, state.step, rate))
-            optimiser.step()
-            if average:
-                average.update(network)
             state.step += 1
-            sums += [losses.score.item(), losses.box.item()]
+            sums += losses
             done = state.step - state.epoch * per_epoch
             clock.count(run.batch)
             tell.step(
@@ -129,22 +111,18 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
             "pictures_a_second": clock.rate(),
             "waited_share": clock.waited / clock.total(),
         }
+        state.seconds += clock.total()
         shown = average.network if average else network
         if state.epoch % run.evaluate_every == 0 or state.epoch == run.epochs:
             report = validate(shown, spec, val_set, device)
-            row |= {k: report.scores[k] for k in ("ap50", "mr2", "miss_at_1fppi") if k in report.scores}
-            if run.best_by not in report.scores:
-                raise SettingError(f"run.best_by: no score '{run.best_by}' (known: {', '.join(report.scores)})")
-            score = report.scores[run.best_by] * (-1 if run.best_by.startswith("m") else 1)
-            state.seconds += clock.total()
+            row |= {k: report.scores[k] for k in BEST_BY}
+            score = report.scores[run.best_by] * BEST_BY[run.best_by]
             if score > state.best:
                 state.best, state.best_epoch = score, state.epoch
                 chosen = _with_facts(spec, recipe, report, state, device, train_set, val_set)
                 checkpoint.save(best, shown, None, None, chosen, recipe, state)
-        else:
-            state.seconds += clock.total()
         state.history.append({k: float(v) for k, v in row.items()})
-        checkpoint.save(last, network, average, optimiser, spec, recipe, state)
+        checkpoint.save(last, network, average, trainee.optimiser, spec, recipe, state)
         with written_whole(out / "history.json") as path:
             path.write_text(json.dumps(state.history, indent=1))
         draw_curves(state.history, out / "curves.png", recipe.name)
@@ -153,15 +131,53 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     return best
 
 
-def make_network(recipe: Recipe, tell: Teller) -> tuple[Detector, ModelSpec]:
-    """The recipe's network, its backbone filled from `model.weights`."""
+@dataclass
+class Trainee:
+    """What a step changes: the network, its optimiser, its moving average."""
+
+    network: Detector
+    spec: ModelSpec
+    optimiser: torch.optim.Optimizer
+    average: Average | None
+    device: torch.device
+    mixed: bool
+
+    def step(self, batch: Batch, rate: float, how: Optimiser) -> tuple[float, float] | None:
+        """One step on one batch: score loss and box loss; None, and nothing changed, when one is not a number."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        pixels, labels, targets = (t.to(self.device, non_blocking=True) for t in batch[:3])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            logits, offsets = self.network(pixels)
+        losses = detection_loss(logits, offsets, labels, targets, self.spec.scoring, how)
+        self.optimiser.zero_grad(set_to_none=True)
+        (losses.score + losses.box).backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), how.clip or math.inf)
+        score, box = losses.score.item(), losses.box.item()
+        if not math.isfinite(score + box) or not math.isfinite(norm.item()):
+            return None
+        self.optimiser.step()
+        if self.average:
+            self.average.update(self.network)
+        return score, box
+
+
+def prepare(recipe: Recipe, tell: Teller) -> Trainee:
+    """The recipe's network on its device, its backbone filled from `model.weights` and frozen as asked."""
+    device = choose_device(recipe.run.device)
     weights = Path(recipe.data.root) / recipe.model.weights if recipe.model.weights else None
     spec = spec_of(recipe.model, habits_of(weights) if weights else Habits())
     network = build(spec)
     if weights:
         taken = load_backbone(network.backbone, weights)
         tell.line(f"backbone: {taken} tensors from {weights.name}")
-    return network, spec
+    network.to(device)
+    if recipe.run.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.backbone.freeze(recipe.optimiser.freeze)
+    average = Average(network, recipe.optimiser.average) if recipe.optimiser.average else None
+    mixed = choose_precision(recipe.run.precision, device)
+    return Trainee(network, spec, make_optimiser(network, recipe.optimiser), average, device, mixed)
 
 
 def validate(network: nn.Module, spec: ModelSpec, samples: SampleSet, device: torch.device) -> Report:
@@ -170,66 +186,15 @@ def validate(network: nn.Module, spec: ModelSpec, samples: SampleSet, device: to
     return evaluate(Predictor.of(spec, TorchEngine(network, spec, device), FLOOR), samples, METRICS)
 
 
-def choose_device(name: str) -> torch.device:
-    """"auto" takes CUDA where there is one. Raises SettingError for a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as e:
-        raise SettingError(f"run.device: '{name}' is no device (auto, cpu, cuda, cuda:1, ...)") from e
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingError(f"run.device: {name}, but torch sees no CUDA device here; set run.device=cpu")
-    return device
-
-
-def choose_precision(name: str, device: torch.device) -> bool:
-    """Whether to train in mixed bfloat16; "auto" does so where the machine multiplies in it."""
-    if name not in ("auto", "float32", "bfloat16"):
-        raise SettingError(f"run.precision: '{name}' is unknown (known: auto, bfloat16, float32)")
-    if name != "auto":
-        return name == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported()
-
-
-def seed_everything(seed: int) -> None:
-    """Python, numpy and torch; pictures draw from their own seeds (see `loader`)."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def keep_memory() -> None:
-    """Let glibc keep freed memory instead of returning it: activations of tens of MB come and go every step.
-
-    Measured on 2 cores (batch 32, 300 x 300): 24 -> 33 pictures a second. Elsewhere than on glibc: nothing is done.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    trim_threshold, mmap_max, arena_max = -1, -4, -8  # mallopt(3)
-    libc = ctypes.CDLL("libc.so.6")
-    for option, value in ((trim_threshold, 2**31 - 1), (mmap_max, 0), (arena_max, 1)):
-        libc.mallopt(option, value)
-
-
-def device_name(device: torch.device) -> str:
-    """A device as a person would call it, with its thread count on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
-
-
 def why_not_a_number(batch: Batch, samples: SampleSet, step: int, rate: float) -> str:
     """Which file and object made the loss NaN or infinite, in one line with the cure."""
     for row, targets in enumerate(batch.offsets):
         if not torch.isfinite(targets).all():
-            sample = samples[int(batch.index[row])]
+            sample = samples[int(batch.which[row])]
             bad = [i for i, b in enumerate(sample.truth.boxes) if not np.isfinite(b).all() or (b[2:] <= b[:2]).any()]
             thing = f"object {bad[0]}, box {sample.truth.boxes[bad[0]].tolist()}" if bad else "one of its objects"
             return f"step {step}: the loss is not a number: {sample.path}: {thing}; correct or remove the label"
-    names = ", ".join(samples[int(i)].path.name for i in batch.index[:3])
+    names = ", ".join(samples[int(i)].path.name for i in batch.which[:3])
     return (
         f"step {step}: the loss is not a number though all labels of the batch ({names}, ...) are; "
         f"lower optimiser.rate (now {rate:.2g}) or set run.precision=float32"

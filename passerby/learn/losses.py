@@ -48,7 +48,9 @@ def mining(logits: Tensor, labels: Tensor, ratio: float) -> Tensor:
     return (loss * (positive | (negative & (rank < wanted.unsqueeze(1))))).sum()
 
 
-def detection_loss(logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, scoring: str, how: Optimiser) -> Losses:
+def detection_loss(
+    logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, scoring: str, how: Optimiser
+) -> Losses:
     """(L_conf, L_loc) / N over the batch's N positives, at least 1.
 
     logits, offsets  of the network; labels (B, A), targets (B, A, 4) of `assign`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,6 @@ from passerby.learn.backbones.mobilenet_v2 import same_padding
 from passerby.learn.heads import HEADS
 from passerby.recipe import Model
 from passerby.spec import ModelSpec
-
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Detector(nn.Module):
         return logits, offsets
 
 
-def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:  # noqa: B008 (frozen)
+def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
     """The facts of the model that a recipe describes; habits are those of its backbone weights.
 
     Raises SettingError for an unknown backbone, head, resize rule or loss, naming the nearest.
     """
-    known = {
+    known: dict[str, tuple[str, Collection[str]]] = {
         "backbone": (model.backbone, BACKBONES),
         "head": (model.head, HEADS),
         "resize": (model.resize, ("stretch", "letterbox")),

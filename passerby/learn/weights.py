@@ -23,7 +23,9 @@ def habits_of(path: Path) -> Habits:
         with safetensors.safe_open(str(path), "pt") as f:
             meta = f.metadata() or {}
     except FileNotFoundError as e:
-        raise ModelError(f"{path}: no such weights file; set model.weights (and data.root), or model.weights= for none") from e
+        raise ModelError(
+            f"{path}: no such weights file; set model.weights (and data.root), or model.weights= for none"
+        ) from e
     except (OSError, safetensors.SafetensorError) as e:
         raise ModelError(f"{path}: not a safetensors file ({e})") from e
     padding = "same" if "same" in meta.get("padding", "").lower() else "symmetric"
@@ -51,7 +53,9 @@ def load_backbone(backbone: MobileNetV2, path: Path) -> int:
         place = backbone.places[int(entry)]
         old = f"features.{places[place]}.{rest}" if place in places else ""
         if old not in source:
-            raise ModelError(f"{path.name}: no tensor for {name} (stage {place[0]}, block {place[1]}); is it another network?")
+            raise ModelError(
+                f"{path.name}: no tensor for {name} (stage {place[0]}, block {place[1]}); is it another network?"
+            )
         if source[old].shape != tensor.shape:
             raise ModelError(
                 f"{path.name}: {old} has shape {tuple(source[old].shape)}, the network {tuple(tensor.shape)}; "

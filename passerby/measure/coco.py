@@ -35,6 +35,7 @@ def score(judged: Judged) -> dict[str, float]:
     judge.params.max_dets = [1, 10, judged.coco_cap]
     judge.evaluate()
     judge.accumulate()
+    assert judge.eval is not None
     precision = np.asarray(judge.eval["precision"])  # (IoU, recall, class, area, cap); -1 where there is no object
     ious = np.asarray(judge.params.iou_thrs)
     areas = {"all": 0, "small": 1, "medium": 2, "large": 3}
@@ -50,7 +51,9 @@ def score(judged: Judged) -> dict[str, float]:
 
 
 def _as_coco(judged: Judged) -> tuple[list[Any], list[Any], list[Any]]:
-    images, annotations, found = [], [], []
+    images: list[Any] = []
+    annotations: list[Any] = []
+    found: list[Any] = []
     for i, pair in enumerate(judged.pairs):
         images.append({"id": i + 1, "file_name": pair.name, "width": 1, "height": 1})
         for box, label, difficult, ignore in zip(

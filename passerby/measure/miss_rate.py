@@ -15,7 +15,8 @@ REFERENCES = tuple(10 ** (-2 + k / 4) for k in range(9))  # .0100 .0178 .0316 .0
 def miss_curve(matches: Matches) -> tuple[Floats, Floats]:
     """FPPI and miss rate at each score threshold, from the highest score down; both (K,)."""
     _, hits, alarms = matches.curve()
-    return alarms / max(matches.pictures, 1), 1 - hits / max(matches.objects, 1)
+    fppi, miss = alarms / max(matches.pictures, 1), 1 - hits / max(matches.objects, 1)
+    return fppi.astype(np.float32), miss.astype(np.float32)
 
 
 def miss_at(matches: Matches, reference: float) -> float:

@@ -33,7 +33,7 @@ def draw(pixels: Pixels, found: Detections, scores: bool = True) -> Pixels:
 
 
 def _write(out: Pixels, text: str, x: int, y: int, room: int, colour: tuple[int, int, int]) -> None:
-    """Text on a bar of the box's colour above its upper edge; nothing where it would be wider than half again the box."""
+    """Text on a bar above the box's upper edge; nothing where it would be wider than half again the box."""
     scale = max(0.35, min(out.shape[:2]) / 1400)
     (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
     if width > 1.5 * room:

@@ -1,4 +1,4 @@
-"""Sources: a picture, a folder, a glob or a video file -> Frames. A source is one function here and one line in SOURCES."""
+"""Sources: a picture, a folder, a glob or a video file -> Frames. One function here, one line in SOURCES."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def find_items(source: str | os.PathLike[str]) -> list[Item]:
     elif path.exists():
         files = [path]
     elif glob.has_magic(text):
-        files = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())
+        files = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())  # noqa: PTH207
         if not files:
             raise SourceError(f"{text}: no file fits this pattern")
     else:
@@ -58,7 +58,9 @@ def find_items(source: str | os.PathLike[str]) -> list[Item]:
     return [Item("video" if _is_video(p) else "picture", p) for p in files]
 
 
-def open_source(source: str | os.PathLike[str], on_error: Callable[[SourceError], None] | None = None) -> Iterator[Frame]:
+def open_source(
+    source: str | os.PathLike[str], on_error: Callable[[SourceError], None] | None = None
+) -> Iterator[Frame]:
     """All frames of a source, one after another.
 
     source    as for `find_items`

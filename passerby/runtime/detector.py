@@ -19,11 +19,13 @@ Picture = Pixels | Frame | str | os.PathLike[str]
 
 
 class Engine(Protocol):
-    """Runs a model's graph. name: as printed; run: (1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+    """Runs a model's graph; `name` is printed with every measurement."""
 
     name: str
 
-    def run(self, pixels: Pixels) -> tuple[Floats, Floats]: ...
+    def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
+        """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+        ...
 
 
 class Detector:

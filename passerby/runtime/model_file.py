@@ -52,7 +52,9 @@ def read_spec(path: Path) -> tuple[bytes, ModelSpec]:
     try:
         entries = dict(_metadata(data))
     except (IndexError, ValueError, UnicodeDecodeError) as e:
-        raise ModelError(f"{path}: not an ONNX file, or cut short ({len(data):,} bytes); copy or export it again") from e
+        raise ModelError(
+            f"{path}: not an ONNX file, or cut short ({len(data):,} bytes); copy or export it again"
+        ) from e
     if METADATA_KEY not in entries:
         raise ModelError(
             f"{path}: an ONNX file, but not one of passerby's (no '{METADATA_KEY}' in its metadata); "

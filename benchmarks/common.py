@@ -1,0 +1,59 @@
+"""What the benchmarks share: the machine's name, interleaved timing, and where results go."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def machine() -> str:
+    """Processor, cores and Python, as printed beside every result."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    flags = info.read_text() if info.exists() else ""
+    extra = ", AVX-512 bf16" if "avx512_bf16" in flags else ""
+    return f"{name}{extra}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def interleaved(calls: Sequence[Callable[[], object]], rounds: int, warmup: int = 10) -> list[list[float]]:
+    """Milliseconds of each call, the calls taking turns so that drift of the machine hits all alike."""
+    for _ in range(warmup):
+        for call in calls:
+            call()
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, row in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            row.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def save(name: str, title: str, rows: list[dict[str, object]]) -> None:
+    """Print a table and keep it in results/NAME.json."""
+    keys = list(rows[0])
+    print(title)
+    print("  ".join(f"{k:>24}" for k in keys))
+    for row in rows:
+        print("  ".join(f"{row[k]!s:>24}" for k in keys))
+    command = "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    document = {"title": title, "machine": machine(), "command": command, "rows": rows}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")

@@ -1,0 +1,146 @@
+"""Writes the parts of the docs that follow from the code: the verbs' help pages, the tree, the card's tables.
+
+python docs/generate.py          write them
+python docs/generate.py --check  exit 1, naming the file, where one is stale
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+MARK = "<!-- generated: {} -->", "<!-- end -->"
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    stale = 0
+    for path, text in pages().items():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if old == text:
+            continue
+        if check:
+            stale += 1
+            print(f"{path.relative_to(ROOT)} is stale; run python docs/generate.py")
+            diff = difflib.unified_diff(old.splitlines(), text.splitlines(), "committed", "generated", lineterm="", n=1)
+            print("\n".join(list(diff)[:40]))
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    return 1 if stale else 0
+
+
+def pages() -> dict[Path, str]:
+    """Every file with generated parts -> what it should hold."""
+    out = {ROOT / "docs" / "cli.md": help_pages()}
+    blocks = {"tree": tree(), "accuracy": accuracy(), "speed": speed(), "cost": cost()}
+    for name in ("README.md", "ARCHITECTURE.md", "passerby/models/head.md", "docs/how-it-works.md"):
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        for block, content in blocks.items():
+            text = fill(text, block, content)
+        out[path] = text
+    return out
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """Replace what stands between the marks of a block; text without the marks stays as it is."""
+    start, end = MARK[0].format(name), MARK[1]
+    if start not in text:
+        return text
+    before, rest = text.split(start, 1)
+    return f"{before}{start}\n{content.strip()}\n{end}{rest.split(end, 1)[1]}"
+
+
+def help_pages() -> str:
+    os.environ["COLUMNS"] = "100"
+    from click.testing import CliRunner
+
+    from passerby.cli.main import VERBS, main
+
+    parts = ["# Command line\n\nGenerated from `--help` by `docs/generate.py`.\n"]
+    for verb in ["", *VERBS]:
+        args = [verb, "--help"] if verb else ["--help"]
+        text = CliRunner().invoke(main, args, prog_name="passerby", terminal_width=100).output
+        parts.append(f"## passerby {verb}".rstrip() + f"\n\n```\n{text.strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def tree() -> str:
+    """Every module with the first line of its docstring."""
+    rows = ["```"]
+    for path in sorted((ROOT / "passerby").rglob("*.py")):
+        doc = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()
+        first = doc[0] if doc else ""
+        rows.append(f"{path.relative_to(ROOT).as_posix():<46} {first}")
+    return "\n".join([*rows, "```"])
+
+
+def result(name: str) -> dict:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def accuracy() -> str:
+    from passerby.measure.report import MEANING
+
+    data = result("accuracy")
+    columns = list(data["runs"])
+    rows = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    rows.append("| pictures, objects | " + " | ".join(_counts(data["runs"][c]) for c in columns) + " |")
+    for key, meaning in MEANING.items():
+        values = [data["runs"][c]["scores"].get(key) for c in columns]
+        if any(v is not None for v in values):
+            rows.append(f"| {meaning} | " + " | ".join("-" if v is None else f"{v:.4f}" for v in values) + " |")
+    s = data["runs"][columns[0]]["settings"]
+    rows.append("")
+    rows.append(
+        f"A hit: IoU {s['match_iou']}. Scores from {s['score_floor']}, suppression at IoU {s['nms_iou']}, at most "
+        f"{s['max_detections']} detections a picture (COCO AP: {s['coco_cap']}). Precision to false positives: at the "
+        f"model's threshold, {s['threshold']}. Engine: {s['engine']}. Command: `{data['command']}`"
+    )
+    return "\n".join(rows)
+
+
+def _counts(run: dict) -> str:
+    return f"{run['settings']['pictures']}, {run['settings']['objects']}"
+
+
+def speed() -> str:
+    rows = []
+    for name in ("speed", "cold_start", "training_speed"):
+        data = result(name)
+        rows += [f"{data['title']}. Machine: {data['machine']}. Command: `{data['command']}`", ""]
+        keys = list(data["rows"][0])
+        rows += ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
+        rows += ["| " + " | ".join(str(r[k]) for k in keys) + " |" for r in data["rows"]]
+        rows.append("")
+    return "\n".join(rows)
+
+
+def cost() -> str:
+    from passerby.runtime.model_file import find_model, read_spec
+
+    path = find_model("head")
+    spec = read_spec(path)[1]
+    parameters, macs, memory = (sum(getattr(x, k) for x in spec.layers) for k in ("parameters", "macs", "memory"))
+    return "\n".join(
+        [
+            "| | published reference | this model |",
+            "|---|---|---|",
+            f"| parameters | 2,750,864 | {parameters:,} |",
+            f"| multiply-adds at 300 x 300 | 618 M | {macs / 1e6:.1f} M |",
+            f"| memory | 345.9 MiB (needed to run, as published) | {memory / 2**20:.1f} MiB (all layers' outputs at "
+            "float32, added up) |",
+            f"| file | - | {path.stat().st_size / 1e6:.2f} MB |",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
