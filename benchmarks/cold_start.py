@@ -1,4 +1,4 @@
-"""Cold start: `passerby detect one.jpg` beside a bare script that imports the engine, loads the same file, runs it once.
+"""Cold start: `passerby detect one.jpg` beside a bare script that imports the engine, loads the same file, runs once.
 
 Limits of the project: 1.5 times the bare script; `passerby --help` under 0.3 s.
 python benchmarks/cold_start.py

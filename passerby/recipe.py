@@ -27,7 +27,7 @@ class Model:
     width_multiplier: float = 1.0
     depth_multiplier: float = 1.0
     head: str = "ssd"
-    fusion: int = 0  # channels of the top-down path that brings context to the fine maps; 0: none (plain SSD-Lite)
+    fusion: int = 0  # channels of the top-down path that gives the fine maps context and detail; 0: plain SSD-Lite
     sizes: tuple[tuple[float, ...], ...] = ((16, 32), (32, 64), (64, 128), (128, 256))  # SPEC 1, as published
     ratio: float = 1.7
     weights: str = ""  # ImageNet weights of the backbone (safetensors), under data.root; "": random start
@@ -75,7 +75,9 @@ class Optimiser:
     average: float = 0.999  # moving average of the weights, decay a step; 0: none
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
+    quality: bool = False  # focal: the target of a positive is its box's IoU, so that well-placed boxes score highest
     mining_ratio: float = 3.0  # negatives a positive
+    box_loss: str = "smooth_l1"  # or "giou"
     box_weight: float = 1.0
     box_beta: float = 1.0  # where smooth L1 turns from square to straight
     match_iou: float = 0.5  # a default box that overlaps an object by more is its own

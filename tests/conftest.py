@@ -84,7 +84,7 @@ def turn_jpeg(exif):
 
 @pytest.fixture
 def voc_xml():
-    """Builder of an annotation from rows ("head", 1, 2, 11, 22); a sixth value is `difficult`, size None leaves it out."""
+    """Builder of an annotation from rows ("head", 1, 2, 11, 22); a sixth value is `difficult`, size None says none."""
 
     def make(objects, size=(60, 40)):
         parts = []
@@ -100,7 +100,7 @@ def voc_xml():
 
 @pytest.fixture
 def make_voc(tmp_path, make_picture, voc_xml):
-    """Builder of a VOC folder from {"a": rows as in `voc_xml`, "b": XML or bytes}, splits={"train": ["a"]} -> its root."""
+    """Builder of a VOC folder from {"a": rows of `voc_xml`, "b": XML or bytes}, splits={"train": ["a"]} -> its root."""
 
     def make(annotations, splits=None, without_picture=(), size=(60, 40), where="voc"):
         root = tmp_path / where
@@ -121,7 +121,7 @@ def make_voc(tmp_path, make_picture, voc_xml):
 
 @pytest.fixture
 def make_coco(tmp_path, make_picture):
-    """Builder of a COCO file beside its pictures from annotations; a list given as "missing" is left out -> the file."""
+    """Builder of a COCO file beside its pictures from annotations; a list that is "missing" is left out -> the file."""
 
     def make(annotations=(), categories=None, images=None, where="coco", pictures=("a.png",)):
         listed = [{"id": 1, "file_name": "a.png", "width": 60, "height": 40}] if images is None else images

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from passerby.data import join, load_data
 from passerby.errors import SettingError, TrainingError, did_you_mean
 from passerby.files import written_whole
+from passerby.geometry.anchors import default_boxes
 from passerby.learn import checkpoint
 from passerby.learn.curves import draw_curves
 from passerby.learn.engine import TorchEngine
@@ -139,6 +140,7 @@ class Trainee:
     spec: ModelSpec
     optimiser: torch.optim.Optimizer
     average: Average | None
+    anchors: Tensor
     device: torch.device
     mixed: bool
 
@@ -149,7 +151,7 @@ class Trainee:
         pixels, labels, targets = (t.to(self.device, non_blocking=True) for t in batch[:3])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             logits, offsets = self.network(pixels)
-        losses = detection_loss(logits, offsets, labels, targets, self.spec.scoring, how)
+        losses = detection_loss(logits, offsets, labels, targets, self.anchors, self.spec, how)
         self.optimiser.zero_grad(set_to_none=True)
         (losses.score + losses.box).backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), how.clip or math.inf)
@@ -177,7 +179,8 @@ def prepare(recipe: Recipe, tell: Teller) -> Trainee:
     network.backbone.freeze(recipe.optimiser.freeze)
     average = Average(network, recipe.optimiser.average) if recipe.optimiser.average else None
     mixed = choose_precision(recipe.run.precision, device)
-    return Trainee(network, spec, make_optimiser(network, recipe.optimiser), average, device, mixed)
+    anchors = torch.from_numpy(default_boxes(spec.anchors, spec.height, spec.width)).to(device)
+    return Trainee(network, spec, make_optimiser(network, recipe.optimiser), average, anchors, device, mixed)
 
 
 def validate(network: nn.Module, spec: ModelSpec, samples: SampleSet, device: torch.device) -> Report:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from passerby.recipe import Optimiser
+from passerby.spec import ModelSpec
 
 
 class Losses(NamedTuple):
@@ -33,6 +34,21 @@ def focal(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
     return (loss * hard * weight * (labels >= 0).unsqueeze(-1)).sum()
 
 
+def quality_focal(logits: Tensor, labels: Tensor, overlaps: Tensor, gamma: float) -> Tensor:
+    """Focal loss whose target of a positive is how well its box fits, so that the best-placed box scores highest.
+
+    logits    (B, A, C); labels (B, A) as in `focal`
+    overlaps  (P,) IoU of the P positives' predicted boxes with their objects, in the order of `labels > 0`
+
+    Li et al. 2020, "Generalized focal loss", equation 5 (quality focal loss).
+    """
+    target = F.one_hot(labels.clamp(min=0), logits.shape[-1] + 1)[..., 1:].to(logits.dtype)
+    target[labels > 0] *= overlaps.unsqueeze(-1)
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    hard = (torch.sigmoid(logits) - target).abs() ** gamma
+    return (loss * hard * (labels >= 0).unsqueeze(-1)).sum()
+
+
 def mining(logits: Tensor, labels: Tensor, ratio: float) -> Tensor:
     """Softmax cross-entropy of all positives and, a picture, of the `ratio` times as many hardest negatives.
 
@@ -48,20 +64,49 @@ def mining(logits: Tensor, labels: Tensor, ratio: float) -> Tensor:
     return (loss * (positive | (negative & (rank < wanted.unsqueeze(1))))).sum()
 
 
+def overlap(offsets: Tensor, targets: Tensor, anchors: Tensor, variance: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """IoU and generalised IoU of predicted and true boxes, row by row, each (P,).
+
+    offsets, targets  (P, 4) offsets from the default boxes `anchors` (P, 4), cx cy w h
+
+    Rezatofighi et al. 2019, "Generalized intersection over union", algorithm 1. Unlike smooth L1 it asks for the
+    overlap that a hit is judged by, which a small box loses to an error of a pixel.
+    """
+    a, b = _corners(offsets, anchors, variance), _corners(targets, anchors, variance)
+    shared = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0).prod(dim=1)
+    hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(dim=1)
+    union = (a[:, 2:] - a[:, :2]).prod(dim=1) + (b[:, 2:] - b[:, :2]).prod(dim=1) - shared
+    iou = shared / union
+    return iou, iou - (hull - union) / hull
+
+
+def _corners(offsets: Tensor, anchors: Tensor, variance: tuple[float, float]) -> Tensor:
+    centre = anchors[:, :2] + offsets[:, :2] * variance[0] * anchors[:, 2:]
+    half = anchors[:, 2:] * torch.exp((offsets[:, 2:] * variance[1]).clamp(max=4.0)) * 0.5
+    return torch.cat([centre - half, centre + half], dim=1)
+
+
 def detection_loss(
-    logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, scoring: str, how: Optimiser
+    logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, anchors: Tensor, spec: ModelSpec, how: Optimiser
 ) -> Losses:
     """(L_conf, L_loc) / N over the batch's N positives, at least 1.
 
-    logits, offsets  of the network; labels (B, A), targets (B, A, 4) of `assign`
-    scoring          "sigmoid": focal; "softmax": hard-negative mining
+    logits, offsets  of the network; labels (B, A), targets (B, A, 4) of `assign`; anchors (A, 4) cx cy w h
+    spec.scoring     "sigmoid": focal, or quality focal; "softmax": hard-negative mining
     """
     logits, offsets = logits.float(), offsets.float()
     positive = labels > 0
     count = positive.sum().clamp(min=1)
-    if scoring == "sigmoid":
-        score = focal(logits, labels, how.focal_alpha, how.focal_gamma)
-    else:
+    rows = anchors.expand(len(labels), -1, -1)[positive]
+    iou, generalised = overlap(offsets[positive], targets[positive], rows, spec.variance)
+    if spec.scoring == "softmax":
         score = mining(logits, labels, how.mining_ratio)
-    box = F.smooth_l1_loss(offsets[positive], targets[positive], beta=how.box_beta, reduction="sum")
+    elif how.quality:
+        score = quality_focal(logits, labels, iou.detach(), how.focal_gamma)
+    else:
+        score = focal(logits, labels, how.focal_alpha, how.focal_gamma)
+    if how.box_loss == "giou":
+        box = (1 - generalised).sum()
+    else:
+        box = F.smooth_l1_loss(offsets[positive], targets[positive], beta=how.box_beta, reduction="sum")
     return Losses(score / count, how.box_weight * box / count)

@@ -15,8 +15,10 @@ from passerby.recipe import Optimiser
 def make_optimiser(network: nn.Module, how: Optimiser) -> torch.optim.Optimizer:
     """SGD or AdamW; weight decay on convolution weights only.
 
-    Raises SettingError for another kind.
+    Raises SettingError for another kind, or an unknown box loss.
     """
+    if how.box_loss not in ("smooth_l1", "giou"):
+        raise SettingError(f"optimiser.box_loss: '{how.box_loss}' is unknown (known: giou, smooth_l1)")
     weights = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     rest = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": how.decay}, {"params": rest, "weight_decay": 0.0}]

@@ -86,7 +86,8 @@ def test_decode_of_zero_offsets_is_the_default_box():
 def test_decode_is_the_inverse_of_encode(centres, data):
     sizes = arrays(np.float32, centres.shape, elements=floats(1, 500))
     truth = to_corners(np.concatenate([centres, data.draw(sizes)], axis=1))
-    anchors = np.concatenate([data.draw(arrays(np.float32, centres.shape, elements=floats(0, 300))), data.draw(sizes)], 1)
+    places = arrays(np.float32, centres.shape, elements=floats(0, 300))
+    anchors = np.concatenate([data.draw(places), data.draw(sizes)], axis=1)
     np.testing.assert_allclose(decode(encode(truth, anchors), anchors), truth, rtol=1e-4, atol=2e-2)
 
 

@@ -39,11 +39,11 @@ def test_an_unknown_format_names_the_nearest(tmp_path):
 
 @pytest.mark.parametrize("source", ["voc:nowhere", "nowhere", "coco:nowhere.json#x"])
 def test_a_missing_path_is_named(tmp_path, source):
-    with pytest.raises(DataError, match="no such file or folder: .*nowhere"):
+    with pytest.raises(DataError, match=r"no such file or folder: .*nowhere"):
         load_data(source, root=tmp_path)
 
 
-# FAILS TODAY (passerby/data/__init__.py:32): rpartition(":") cuts at the last colon; partition(":") is meant.
+# FAILS TODAY (passerby/data/__init__.py `load_data`): rpartition(":") cuts at the last colon; partition(":") is meant.
 def test_a_path_may_hold_a_colon(make_voc):
     root = make_voc({"a": [HEAD]}, where="10:30")
     assert len(load_data(f"voc:{root}")) == 1

@@ -56,9 +56,9 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """The trunk, giving maps at strides 8, 16 and 32.
+    """The trunk, giving maps at strides 4, 8, 16 and 32.
 
-    The maps at strides 8 and 16 are the expansions (6 x channels) inside the first block of the next stride, as
+    The maps at strides 4, 8 and 16 are the expansions (6 x channels) inside the first block of the next stride, as
     SSD-Lite reads them at stride 16; the one at stride 32 is the last block's output (320 channels), without the
     classifier's 1 x 1 convolution to 1,280.
 
@@ -69,7 +69,7 @@ class MobileNetV2(nn.Module):
     Parameter names are torchvision's (`features.0.0.weight`, ...), so public weights of that naming load.
     """
 
-    strides = (8, 16, 32)
+    strides = (4, 8, 16, 32)
 
     def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
         super().__init__()

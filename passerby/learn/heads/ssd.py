@@ -16,12 +16,11 @@ EXTRA = (128, 256)  # squeeze and output channels of the extra map, half of the 
 class SSDLite(nn.Module):
     """Logits and offsets of every default box.
 
-    channels  of the backbone's maps, finest first; one map more (stride 64) is made of the last
-    boxes     default boxes a cell of each map, the extra one last
+    channels  of the backbone's maps, finest (stride 4) first; those at strides 8, 16 and 32 carry default boxes, and
+              so does one map more (stride 64), made of the last
+    boxes     default boxes a cell of each map that carries some
     outputs   logits a default box: classes (sigmoid) or classes + 1 (softmax, background first)
-    fusion    0: each map is read as it is (SSD-Lite of Sandler et al. 2018, section 6.2). Over 0: every map is first
-              brought to that many channels, and each but the coarsest adds the one below it, doubled in size (the
-              top-down path of Lin et al. 2017, "FPN"), so that small heads are judged with their surroundings
+    fusion    0: each map is read as it is (SSD-Lite of Sandler et al. 2018, section 6.2). Over 0: see `TopDown`
     prior     score of an untrained default box; Lin et al. 2017, "Focal loss", section 4.1
 
     input     [(B, channels[i], h_i, w_i)]
@@ -42,34 +41,19 @@ class SSDLite(nn.Module):
         self.extra = nn.Sequential(
             conv(channels[-1], squeeze, 1), conv(squeeze, squeeze, 3, 2, squeeze), conv(squeeze, extra, 1)
         )
-        inputs = [*channels, extra]
         self.outputs = outputs
-        self.lateral = nn.ModuleList()
-        self.smooth = nn.ModuleList()
-        if fusion:
-            self.lateral.extend(conv(c, fusion, 1) for c in inputs)
-            self.smooth.extend(
-                nn.Sequential(conv(fusion, fusion, 3, 1, fusion), conv(fusion, fusion, 1)) for _ in inputs
-            )
-            inputs = [fusion] * len(inputs)
+        self.fuse = TopDown([*channels, extra], fusion) if fusion else None
+        inputs = [fusion] * len(boxes) if fusion else [*channels[1:], extra]
         self.logits = nn.ModuleList(_predictor(c, n * outputs) for c, n in zip(inputs, boxes, strict=True))
         self.offsets = nn.ModuleList(_predictor(c, n * 4) for c, n in zip(inputs, boxes, strict=True))
         self._start(prior)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         features = [*maps, self.extra(maps[-1])]
-        if self.lateral:
-            features = self._fuse(features)
+        features = self.fuse(features) if self.fuse else features[1:]
         logits = [_rows(p(f), self.outputs) for p, f in zip(self.logits, features, strict=True)]
         offsets = [_rows(p(f), 4) for p, f in zip(self.offsets, features, strict=True)]
         return torch.cat(logits, 1), torch.cat(offsets, 1)
-
-    def _fuse(self, features: Sequence[Tensor]) -> list[Tensor]:
-        side = [lateral(f) for lateral, f in zip(self.lateral, features, strict=True)]
-        for i in range(len(side) - 2, -1, -1):
-            up = nn.functional.interpolate(side[i + 1], scale_factor=2.0, mode="nearest")
-            side[i] = side[i] + up[:, :, : side[i].shape[2], : side[i].shape[3]]
-        return [smooth(s) for smooth, s in zip(self.smooth, side, strict=True)]
 
     def _start(self, prior: float) -> None:
         """Xavier for what is new; the last bias says `prior`, so that the first steps are not drowned in background."""
@@ -80,6 +64,34 @@ class SSDLite(nn.Module):
             last = predictor[-1]  # type: ignore[index]
             nn.init.normal_(last.weight, std=0.01)
             nn.init.constant_(last.bias, -math.log((1 - prior) / prior))
+
+
+class TopDown(nn.Module):
+    """Every map brought to one width, with context from the coarser ones and detail from the finest.
+
+    Each map but the coarsest adds the one below it, doubled in size (Lin et al. 2017, "FPN"), so that small heads are
+    judged with their surroundings. The map at stride 8 adds the one at stride 4, halved by a depthwise convolution:
+    a head of 8 pixels is one cell at stride 8, and where in the cell it lies is written at stride 4.
+
+    input   five maps, strides 4 to 64; output  four maps of `width` channels, strides 8 to 64
+    """
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        fine = channels[0]
+        self.detail = nn.Sequential(conv(fine, fine, 3, 2, fine), conv(fine, width, 1))
+        self.lateral = nn.ModuleList(conv(c, width, 1) for c in channels[1:])
+        self.smooth = nn.ModuleList(
+            nn.Sequential(conv(width, width, 3, 1, width), conv(width, width, 1)) for _ in channels[1:]
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        side = [lateral(m) for lateral, m in zip(self.lateral, maps[1:], strict=True)]
+        for i in range(len(side) - 2, -1, -1):
+            up = nn.functional.interpolate(side[i + 1], scale_factor=2.0, mode="nearest")
+            side[i] = side[i] + up[:, :, : side[i].shape[2], : side[i].shape[3]]
+        side[0] = side[0] + self.detail(maps[0])
+        return [smooth(s) for smooth, s in zip(self.smooth, side, strict=True)]
 
 
 def _predictor(channels: int, outputs: int) -> nn.Sequential:

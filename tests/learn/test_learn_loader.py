@@ -1,0 +1,119 @@
+"""The loader: a key decides the picture, an epoch decides the order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from passerby.data import load_data
+from passerby.errors import SettingError
+from passerby.geometry.anchors import default_boxes
+from passerby.geometry.resize import fit
+from passerby.learn.assign import assign
+from passerby.learn.loader import EpochOrder, TrainingPictures, make_loader
+from passerby.learn.network import spec_of
+from passerby.pictures import read_picture
+from passerby.recipe import Augment
+from passerby.records import Truth
+
+
+@pytest.fixture
+def pictures(heads_voc, make_recipe):
+    """Make TrainingPictures of six pictures with every augmentation on."""
+    root = heads_voc(6)
+
+    def make(*overrides, augment=Augment(colour=1.0)):  # noqa: B008 (frozen)
+        recipe = make_recipe(root, *overrides, augment=augment)
+        samples = load_data(recipe.data.train[0], recipe.model.labels, recipe.data.root)
+        return TrainingPictures(samples, spec_of(recipe.model), recipe)
+
+    return make
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_a_key_gives_the_same_picture_every_time_and_in_any_order(pictures):
+    first, second = pictures(), pictures()
+    keys = [(epoch, i) for epoch in range(2) for i in range(6)]
+    mine = {k: first[k] for k in keys}
+    for key in reversed(keys):
+        assert same(second[key], mine[key])
+
+
+def test_another_epoch_picture_or_seed_gives_another_picture(pictures):
+    data = pictures()
+    assert not torch.equal(data[(0, 3)].pixels, data[(1, 3)].pixels)
+    assert not torch.equal(data[(0, 3)].pixels, data[(0, 4)].pixels)
+    assert not torch.equal(data[(0, 3)].pixels, pictures("run.seed=1")[(0, 3)].pixels)
+
+
+def test_without_augmentation_a_key_is_the_resized_picture_and_its_matches(pictures, still):
+    data = pictures(augment=still)
+    sample = data.samples[4]
+    batch = data[(7, 4)]
+    pixels, placement = fit(read_picture(sample.path), 64, 64, "stretch")
+    truth = Truth.of(placement.forth(sample.truth.boxes), sample.truth.labels)
+    labels, offsets = assign(truth, default_boxes(data.spec.anchors, 64, 64), 0.5, data.spec.variance)
+    np.testing.assert_array_equal(batch.pixels.numpy(), pixels)
+    np.testing.assert_array_equal(batch.labels.numpy(), labels)
+    np.testing.assert_array_equal(batch.offsets.numpy(), offsets)
+    assert int(batch[3]) == 4
+    assert (labels > 0).sum() >= len(truth) > 0
+
+
+def test_batches_are_of_fixed_size_and_type(pictures):
+    data = pictures("run.batch=4")
+    loader, _ = make_loader(data.samples, data.spec, data.recipe, pin=False)
+    batches = list(loader)
+    assert len(batches) == 1
+    shapes = [(tuple(t.shape), t.dtype) for t in batches[0]]
+    assert shapes == [
+        ((4, 64, 64, 3), torch.uint8),
+        ((4, 170), torch.int64),
+        ((4, 170, 4), torch.float32),
+        ((4,), torch.int64),
+    ]
+
+
+def test_two_workers_give_the_batches_that_none_give(pictures):
+    found = []
+    for workers in (0, 2):
+        data = pictures(f"run.workers={workers}")
+        loader, order = make_loader(data.samples, data.spec, data.recipe, pin=False)
+        batches = []
+        for epoch in range(2):
+            order.epoch = epoch
+            batches += list(loader)
+        found.append(batches)
+    assert len(found[0]) == len(found[1]) == 6
+    assert all(same(a, b) for a, b in zip(*found, strict=True))
+    assert not torch.equal(found[0][0].pixels, found[0][3].pixels)
+
+
+def test_an_epoch_shows_each_picture_once_and_leaves_the_short_batch_out():
+    order = EpochOrder(10, 3, seed=0)
+    batches = list(order)
+    assert len(order) == len(batches) == 3
+    assert [len(b) for b in batches] == [3, 3, 3]
+    shown = [i for b in batches for _, i in b]
+    assert len(set(shown)) == 9
+    assert set(shown) < set(range(10))
+
+
+def test_the_order_is_decided_by_seed_and_epoch():
+    def order(seed, epoch):
+        one = EpochOrder(50, 5, seed)
+        one.epoch = epoch
+        return list(one)
+
+    assert order(0, 3) == order(0, 3)
+    assert {epoch for batch in order(0, 3) for epoch, _ in batch} == {3}
+    assert len({str([i for b in order(*k) for _, i in b]) for k in [(0, 0), (0, 1), (1, 0), (1, 1)]}) == 4
+
+
+def test_a_batch_larger_than_the_data_is_an_error_that_says_so():
+    with pytest.raises(SettingError, match=r"run\.batch=8 but there are only 5 training pictures"):
+        EpochOrder(5, 8, 0)

@@ -1,0 +1,14 @@
+"""Fixtures of the unit tests."""
+
+from model_fixtures import (  # noqa: F401 (pytest finds fixtures by their names here)
+    cli,
+    found,
+    make_spec,
+    make_video,
+    refused,
+    shell,
+    tiny_bytes,
+    tiny_model,
+    tiny_spec,
+    told,
+)
