@@ -30,6 +30,8 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as e:
+        if e.filename is not None and Path(os.fsdecode(e.filename)) not in (temporary, path):
+            raise  # the block's own, about another file
         raise OutputError(f"{path}: cannot be written ({e.strerror or e})") from e
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,10 @@ import numpy as np
 from passerby.errors import SourceError
 from passerby.records import Pixels
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is said by us, in one line
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _KINDS = "JPEG, PNG, BMP, WebP or TIFF"
 
 
@@ -32,6 +36,8 @@ def decode_picture(data: bytes, where: str) -> Pixels:
         raise SourceError(f"{where}: the file is empty (0 bytes)")
     if _cut_short(data):
         raise SourceError(f"{where}: the picture is cut short ({len(data):,} bytes and no end mark); copy it again")
+    if part := _damaged_part(data):
+        raise SourceError(f"{where}: the picture is damaged (wrong checksum of its {part} part); copy it again")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as e:
@@ -73,8 +79,8 @@ def is_picture_name(path: Path) -> bool:
 
 def _cut_short(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end mark. Decoders fill what is missing with grey and say nothing."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND" not in data[-64:] and b"IEND" not in data
+    if data.startswith(_PNG):
+        return b"IEND\xaeB`\x82" not in data
     if not data.startswith(b"\xff\xd8"):
         return False
     # Walk the segments up to the scan, so that the end mark of an embedded thumbnail is not taken for the picture's.
@@ -88,3 +94,18 @@ def _cut_short(data: bytes) -> bool:
             return data.find(b"\xff\xd9", at) < 0
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return True
+
+
+def _damaged_part(data: bytes) -> str:
+    """The first critical chunk of a PNG whose checksum is wrong, or "". libpng says so on stderr, past Python."""
+    at = len(_PNG) if data.startswith(_PNG) else len(data)
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        kind = data[at + 4 : at + 8]
+        critical = not kind[0] & 0x20
+        if critical and zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return kind.decode("ascii", "replace")
+        if kind == b"IEND":
+            break
+        at = end + 4
+    return ""

@@ -104,7 +104,7 @@ class ModelSpec:
             raw["layers"] = tuple(Layer(**{**row, "shape": tuple(row["shape"])}) for row in raw.get("layers", ()))
             spec = cls(**raw)
             spec.check(where)
-        except (KeyError, TypeError, ValueError) as e:
+        except (KeyError, IndexError, TypeError, ValueError) as e:
             raise ModelError(f"{where}: its passerby metadata is incomplete ({e}); export the model again") from e
         return spec
 

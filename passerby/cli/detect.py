@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from passerby.cli.options import engine_options, threshold_option
-from passerby.errors import OutputError, SourceError
+from passerby.errors import SourceError
 
 
 @click.command("detect", short_help="Find people in pictures, folders and video files.")
@@ -67,14 +67,15 @@ def command(
         sinks: list[Sink] = []
         if as_json:
             sinks.append(stack.enter_context(JsonLines()))
-        shelf = stack.enter_context(PictureFolder(folder)) if folder else None
+        shelf = stack.enter_context(PictureFolder(folder, sources=[i.path for i in items])) if folder else None
         for item in items:
             try:
                 with ExitStack() as one:
                     mine = list(sinks)
-                    if folder and item.kind == "video":
+                    if shelf and item.kind == "video":
                         rate = frame_rate(item.path)
-                        mine.append(one.enter_context(VideoFile(_video_path(folder, item.path), rate)))
+                        copy = shelf.free(item.path.stem, ".mp4", item.path)
+                        mine.append(one.enter_context(VideoFile(copy, rate)))
                     elif shelf:
                         mine.append(shelf)
                     for frame in SOURCES[item.kind](item.path):
@@ -92,17 +93,10 @@ def command(
         f"{found_in_all} {'/'.join(detector.spec.labels)} in {pictures} {'picture' if pictures == 1 else 'pictures'}"
     )
     where = f"; written to {folder}/" if folder and pictures else ""
-    click.echo(f"{things}, scores from {detector.threshold:g}, {detector.engine_name}{where}", err=True)
+    if pictures or not failures:
+        click.echo(f"{things}, scores from {detector.threshold:g}, {detector.engine_name}{where}", err=True)
     if failures:
         raise _all(failures)
-
-
-def _video_path(folder: Path, source: Path) -> Path:
-    """Where a video's copy goes; never onto the video itself."""
-    path = folder / f"{source.stem}.mp4"
-    if path.exists() and path.resolve() == source.resolve():
-        raise OutputError(f"{path}: is the video itself, which is not written over; name another folder")
-    return path
 
 
 def _all(failures: list[SourceError]) -> SourceError:

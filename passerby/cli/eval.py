@@ -47,7 +47,7 @@ def command(
 
     from passerby.cli.progress import Progress
     from passerby.data import load_data
-    from passerby.errors import SettingError
+    from passerby.errors import DataError, SettingError
     from passerby.measure.evaluate import METRICS, evaluate
     from passerby.measure.report import to_json, to_text
     from passerby.runtime.detector import Detector
@@ -60,9 +60,16 @@ def command(
     else:
         detector = Detector(model, floor, engine, threads, nms_iou, max_detections)
     if threshold is not None:
+        if not 0 <= threshold <= 1:
+            raise SettingError(f"--threshold is {threshold}, want a number from 0 to 1")
         detector.spec = detector.spec.with_(threshold=threshold)
-        detector.spec.check("--threshold")
     samples = load_data(data, detector.spec.labels, root)
+    if not samples.objects():
+        own = load_data(data, (), root).labels
+        if own and not set(own) & set(detector.spec.labels):
+            raise DataError(
+                f"{data}: has {list(own)}, the model finds {list(detector.spec.labels)}: no label in common"
+            )
     if samples.notes:
         counts = ", ".join(f"{n} {kind}" for kind, n in samples.note_counts().items())
         progress.line(f"{samples.source}: the reader's notes: {counts}")

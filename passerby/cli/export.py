@@ -29,12 +29,12 @@ def command(checkpoint: Path, target: Path | None, name: str, check: tuple[str, 
     from passerby.cli.torch_wall import learn
     from passerby.media.sources import open_source
 
+    frames = [f.pixels for source in check for f in islice(open_source(source), 32)]
+    out = target or checkpoint.with_suffix(".onnx")
     with learn():
         from passerby.learn.to_onnx import export
 
-    frames = [f.pixels for source in check for f in islice(open_source(source), 32)]
-    out = target or checkpoint.with_suffix(".onnx")
-    spec, parity = export(checkpoint, out, frames, name)
+        spec, parity = export(checkpoint, out, frames, name)
     click.echo(
         f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; over {parity.pictures} pictures "
         f"boxes differ by at most {parity.boxes:.2g} px, scores by {parity.scores:.2g}",

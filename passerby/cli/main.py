@@ -54,14 +54,19 @@ def main() -> None:
 def run() -> None:
     """Entry point: an error on purpose is one line on stderr and its exit code."""
     try:
-        main(standalone_mode=False)
+        # Not main(): it would end a broken pipe with 1, and be called by the name of the file that runs it.
+        with main.make_context("passerby", sys.argv[1:]) as context:
+            main.invoke(context)
     except PasserbyError as e:
         click.echo(f"passerby: {e}", err=True)
         sys.exit(e.exit_code)
     except click.exceptions.Exit as e:
         sys.exit(e.exit_code)
-    except click.ClickException as e:
+    except click.exceptions.NoArgsIsHelpError as e:
         e.show()
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        click.echo(f"passerby: {' '.join(e.format_message().split())}", err=True)
         sys.exit(e.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("passerby: stopped", err=True)

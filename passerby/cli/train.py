@@ -31,11 +31,11 @@ def command(recipe: str, overrides: tuple[str, ...], out: Path | None, resume: b
     if show:
         click.echo(json.dumps(chosen.to_dict(), indent=1))
         return
-    with learn():
-        from passerby.learn.loop import train
-
     progress = Progress()
     try:
-        train(chosen, out or Path("runs") / Path(recipe).stem, progress, resume)
+        with learn():
+            from passerby.learn.loop import train
+
+            train(chosen, out or Path("runs") / Path(recipe).stem, progress, resume)
     finally:
         progress.clear()

@@ -87,6 +87,8 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
         "head": model.head,
         "fusion": model.fusion,
         **asdict(habits),
+        "mean": list(habits.mean),
+        "std": list(habits.std),
     }
     spec = ModelSpec(
         name=model.name,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+from collections.abc import Collection
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -35,12 +37,15 @@ class Sink(Protocol):
 class PictureFolder:
     """Each frame as a picture in a folder, boxes drawn, under its own name (a video's frames numbered).
 
+    sources  files that are read in the same run; none of them is written over
+
     A second picture of the same name gets "-2". Raises OutputError for a folder that cannot be written, and rather
-    than write over the picture that was read.
+    than write over a picture that was read.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], rate: float = 0.0) -> None:
+    def __init__(self, folder: str | os.PathLike[str], rate: float = 0.0, sources: Collection[Path] = ()) -> None:
         self.folder = Path(folder)
+        self._sources = {p.resolve() for p in sources}
         self.written: list[Path] = []
         self._taken: set[str] = set()
 
@@ -60,9 +65,7 @@ class PictureFolder:
         source = Path(frame.source)
         stem = source.stem if frame.time is None else f"{source.stem}-{frame.index:06d}"
         suffix = source.suffix.lower() if frame.time is None and source.suffix.lower() in _KEPT else ".jpg"
-        path = self._free(stem, suffix)
-        if path.exists() and path.resolve() == source.resolve():
-            raise OutputError(f"{path}: is the picture itself, which is not written over; name another folder")
+        path = self.free(stem, suffix, source)
         done, data = cv2.imencode(suffix, cv2.cvtColor(draw(frame.pixels, found), cv2.COLOR_RGB2BGR))
         if not done:
             raise OutputError(f"{path}: cannot be encoded as {suffix}")
@@ -70,20 +73,25 @@ class PictureFolder:
             temporary.write_bytes(data.tobytes())
         self.written.append(path)
 
-    def _free(self, stem: str, suffix: str) -> Path:
+    def free(self, stem: str, suffix: str, source: Path) -> Path:
+        """The path for a result; no name is given twice. Raises OutputError rather than name a file that is read."""
         name, number = f"{stem}{suffix}", 1
         while name in self._taken:
             number += 1
             name = f"{stem}-{number}{suffix}"
         self._taken.add(name)
-        return self.folder / name
+        path = self.folder / name
+        if path.exists() and path.resolve() in {source.resolve(), *self._sources}:
+            kind = "itself" if path.resolve() == source.resolve() else "to be read too"
+            raise OutputError(f"{path}: is the file {kind}, which is not written over; name another folder")
+        return path
 
 
 class VideoFile:
     """All frames as one MP4 (MPEG-4 part 2), boxes drawn, at the given frame rate; written whole or not at all."""
 
     def __init__(self, path: str | os.PathLike[str], rate: float) -> None:
-        if rate <= 0:
+        if not (math.isfinite(rate) and rate > 0):
             raise SettingError(f"a video needs its frame rate, frames a second; got {rate}")
         self.path, self.rate = Path(path), rate
         self._writer: cv2.VideoWriter | None = None

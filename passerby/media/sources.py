@@ -19,8 +19,6 @@ from passerby.records import Frame
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv")
 CUT_SHORT = 0.9  # a video that gives under this share of the frames it promises is reported as cut short
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
 
 @dataclass(frozen=True)
 class Item:
@@ -43,11 +41,11 @@ def find_items(source: str | os.PathLike[str]) -> list[Item]:
     """
     text = os.fspath(source)
     path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
         files = sorted(p for p in path.rglob("*") if p.is_file() and (is_picture_name(p) or _is_video(p)))
         if not files:
             raise SourceError(f"{text}: no picture or video in this folder")
-    elif path.exists():
+    elif os.path.exists(path):  # noqa: PTH110
         files = [path]
     elif glob.has_magic(text):
         files = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())  # noqa: PTH207
@@ -96,10 +94,10 @@ def video(path: Path) -> Iterator[Frame]:
         promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         index = 0
         while True:
-            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             good, pixels = capture.read()
             if not good:
                 break
+            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
             yield Frame(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), str(path), index, time)
             index += 1
     if index == 0:
@@ -128,7 +126,13 @@ class _opened:  # noqa: N801 (used as a word: with _opened(path))
         self.path = path
 
     def __enter__(self) -> cv2.VideoCapture:
-        if self.path.stat().st_size == 0:
+        try:
+            size = self.path.stat().st_size
+        except FileNotFoundError as e:
+            raise SourceError(f"{self.path}: no such file") from e
+        except OSError as e:
+            raise SourceError(f"{self.path}: cannot be read ({e.strerror or e})") from e
+        if size == 0:
             raise SourceError(f"{self.path}: the file is empty (0 bytes)")
         self.capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         if not self.capture.isOpened():

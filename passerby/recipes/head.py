@@ -29,5 +29,5 @@ RECIPE = Recipe(
         box_weight=2.0,
         average=0.998,
     ),
-    run=Run(epochs=70, batch=16, evaluate_every=2),
+    run=Run(epochs=40, batch=16, evaluate_every=2),
 )

@@ -58,8 +58,8 @@ class OpenVino:
         """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
         self.request.infer([pixels], share_inputs=True, share_outputs=True)
         return (
-            np.asarray(self.request.get_output_tensor(0).data[0]),
-            np.asarray(self.request.get_output_tensor(1).data[0]),
+            np.array(self.request.get_output_tensor(0).data[0]),  # copies: the next run writes over its outputs
+            np.array(self.request.get_output_tensor(1).data[0]),
         )
 
 

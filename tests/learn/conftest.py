@@ -38,11 +38,13 @@ class Teller:
 @pytest.fixture(autouse=True)
 def one_thread():
     """Every test here computes on one thread, and the number is given back: other work runs on the same cores."""
-    before = torch.get_num_threads()
+    before, cv2_before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     torch.manual_seed(0)
     yield
     torch.set_num_threads(before)
+    cv2.setNumThreads(cv2_before)
 
 
 @pytest.fixture

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +96,49 @@ def test_two_workers_give_the_batches_that_none_give(pictures):
     assert len(found[0]) == len(found[1]) == 6
     assert all(same(a, b) for a, b in zip(*found, strict=True))
     assert not torch.equal(found[0][0].pixels, found[0][3].pixels)
+
+
+SCRIPT = """
+import sys, cv2, numpy as np
+from passerby.data import load_data
+from passerby.learn.loader import make_loader
+from passerby.learn.network import spec_of
+from passerby.recipe import Model, Recipe
+
+def main():
+    cv2.setNumThreads(4)
+    for _ in range(20):  # OpenCV starts its threads, as it does when a detector resizes a photograph
+        cv2.resize(np.zeros((2000, 3000, 3), np.uint8), (1500, 1000))
+    recipe = Recipe(model=Model(height=64, width=64)).set("run.batch=2", "run.workers=2")
+    loader, _ = make_loader(load_data("voc:heads#train", ("head",), sys.argv[1]), spec_of(recipe.model), recipe, False)
+    print(sum(len(batch.pixels) for batch in loader))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_workers_start_in_a_process_that_has_resized_large_pictures_before(heads_voc, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    root = heads_voc(4).parent
+    # A session of its own, so that workers that hang are ended with it.
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, _ = process.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        out = "hangs"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert out == "4\n"
 
 
 def test_an_epoch_shows_each_picture_once_and_leaves_the_short_batch_out():

@@ -5,8 +5,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-import passerby
 import pytest
+
+import passerby
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -15,7 +15,7 @@ def detect(cli, tiny_model):
     """Runs detect with the tiny model, every score."""
 
     def call(*words):
-        return cli("detect", *words, "--model", tiny_model, "--threshold", 0, "--engine", "onnxruntime")
+        return cli("detect", *words, "--model", tiny_model, "--threshold", 0, "--engine", "onnxruntime", "--threads", 1)
 
     return call
 
@@ -228,7 +228,7 @@ def test_a_video_that_breaks_off_does_not_stop_the_rest(detect, tmp_path, make_p
 
 def test_in_a_process_of_its_own_an_error_is_one_line_and_its_exit_code(shell, tiny_model, tmp_path):
     (tmp_path / "notes.jpg").write_text("I am no picture.\n")
-    ran = shell("detect", "notes.jpg", "--json", "--model", tiny_model, "--engine", "onnxruntime")
+    ran = shell("detect", "notes.jpg", "--json", "--model", tiny_model, "--engine", "onnxruntime", "--threads", 1)
     assert (ran.code, ran.out) == (3, "")
     assert [line for line in ran.err.splitlines() if "notes.jpg" in line] == [ran.err.splitlines()[-1]]
     assert "Traceback" not in ran.err

@@ -22,7 +22,7 @@ def detect(cli, tiny_model):
     """Runs detect with the tiny model, every score, on the engine that starts fastest."""
 
     def call(*words):
-        return cli("detect", *words, "--model", tiny_model, "--threshold", 0, "--engine", "onnxruntime")
+        return cli("detect", *words, "--model", tiny_model, "--threshold", 0, "--engine", "onnxruntime", "--threads", 1)
 
     return call
 
@@ -93,14 +93,36 @@ def test_the_threshold_is_kept(detect, cli, tiny_model, tmp_path, make_picture):
     path = make_picture(tmp_path / "photo.jpg")
     everything = rows(detect(path, "--json"))[0]["detections"]
     middle = everything[len(everything) // 2]["score"]
-    ran = cli("detect", path, "--json", "--model", tiny_model, "--threshold", middle, "--engine", "onnxruntime")
+    ran = cli(
+        "detect",
+        path,
+        "--json",
+        "--model",
+        tiny_model,
+        "--threshold",
+        middle,
+        "--engine",
+        "onnxruntime",
+        "--threads",
+        1,
+    )
     some = rows(ran)[0]["detections"]
     assert 0 < len(some) < len(everything)
     assert min(d["score"] for d in some) >= middle
 
 
 def test_without_a_threshold_the_models_own_holds(cli, tiny_model, tmp_path, make_picture):
-    ran = cli("detect", make_picture(tmp_path / "p.jpg"), "--json", "--model", tiny_model, "--engine", "onnxruntime")
+    ran = cli(
+        "detect",
+        make_picture(tmp_path / "p.jpg"),
+        "--json",
+        "--model",
+        tiny_model,
+        "--engine",
+        "onnxruntime",
+        "--threads",
+        1,
+    )
     assert all(d["score"] >= 0.5 for d in rows(ran)[0]["detections"])
     assert "scores from 0.5," in ran.err
 
@@ -197,7 +219,19 @@ def test_in_a_process_of_its_own_stdout_is_json_and_nothing_else(shell, tiny_mod
 def test_a_reader_that_stops_reading_is_no_crash(tiny_model, tmp_path, make_picture):
     for i in range(3):
         make_picture(tmp_path / f"in/{i}.png")
-    words = ["detect", "in", "--json", "--model", str(tiny_model), "--threshold", "0", "--engine", "onnxruntime"]
+    words = [
+        "detect",
+        "in",
+        "--json",
+        "--model",
+        str(tiny_model),
+        "--threshold",
+        "0",
+        "--engine",
+        "onnxruntime",
+        "--threads",
+        "1",
+    ]
     start = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from passerby.cli.main import run; run()"
     with subprocess.Popen(
         [sys.executable, "-c", start, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -212,5 +246,8 @@ def test_a_reader_that_stops_reading_is_no_crash(tiny_model, tmp_path, make_pict
 
 def test_pixels_without_boxes_stay_as_they_were(cli, tiny_model, tmp_path, make_picture):
     path = make_picture(tmp_path / "p.png")
-    assert cli("detect", path, "--model", tiny_model, "--threshold", 1, "--engine", "onnxruntime").code == 0
+    assert (
+        cli("detect", path, "--model", tiny_model, "--threshold", 1, "--engine", "onnxruntime", "--threads", 1).code
+        == 0
+    )
     np.testing.assert_array_equal(read_picture(tmp_path / "found/p.png"), read_picture(path))

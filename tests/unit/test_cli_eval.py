@@ -14,7 +14,7 @@ def measure(cli, tiny_model):
     """Runs eval with the tiny model."""
 
     def call(*words):
-        return cli("eval", tiny_model, *words, "--engine", "onnxruntime")
+        return cli("eval", tiny_model, *words, "--engine", "onnxruntime", "--threads", 1)
 
     return call
 

@@ -17,7 +17,19 @@ def size(cli, tiny_model):
 
     def call(path, to="out"):
         ran = cli(
-            "detect", path, "--json", "--to", to, "--model", tiny_model, "--threshold", 0, "--engine", "onnxruntime"
+            "detect",
+            path,
+            "--json",
+            "--to",
+            to,
+            "--model",
+            tiny_model,
+            "--threshold",
+            0,
+            "--engine",
+            "onnxruntime",
+            "--threads",
+            1,
         )
         assert ran.code == 0, ran.err
         assert len(ran.err.splitlines()) == 1, ran.err
@@ -102,7 +114,7 @@ def test_20_x_20_000_pixels(size, tmp_path, make_picture):
 @pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tif", ".tiff", ".JPG", ".jpeg"])
 def test_every_extension_that_is_promised(cli, tiny_model, tmp_path, make_picture, suffix):
     make_picture(tmp_path / f"in/p{suffix}")
-    ran = cli("detect", "in", "--json", "--model", tiny_model, "--engine", "onnxruntime")
+    ran = cli("detect", "in", "--json", "--model", tiny_model, "--engine", "onnxruntime", "--threads", 1)
     assert ran.code == 0, ran.err
     assert (json.loads(ran.out)["width"], json.loads(ran.out)["height"]) == (60, 40)
 
@@ -114,7 +126,9 @@ def test_a_picture_under_another_pictures_extension(size, tmp_path, make_picture
 
 def test_a_picture_without_an_extension(cli, tiny_model, tmp_path, make_picture):
     make_picture(tmp_path / "p.png").rename(tmp_path / "photo")
-    ran = cli("detect", "photo", "--json", "--to", "out", "--model", tiny_model, "--engine", "onnxruntime")
+    ran = cli(
+        "detect", "photo", "--json", "--to", "out", "--model", tiny_model, "--engine", "onnxruntime", "--threads", 1
+    )
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["width"] == 60
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["photo.jpg"]

@@ -196,5 +196,3 @@ def test_brackets_without_end_are_not_readable_json(tmp_path):  # FAILS TODAY, s
     file.write_text("[" * 200_000)
     with pytest.raises(DataError, match="not readable JSON"):
         read(file)
-
-

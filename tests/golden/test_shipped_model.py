@@ -1,0 +1,61 @@
+"""The shipped model: its facts, its size, what it finds in two public-domain portraits, and its score on val_B."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passerby import Detector, evaluate, load_data
+from passerby.geometry.boxes import iou
+from passerby.recipe import load_recipe
+from passerby.runtime.model_file import find_model, read_spec
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PICTURES = ROOT / "examples" / "pictures"
+HEADS = {  # x0 y0 x1 y1, drawn by eye
+    "astronaut.jpg": (155, 18, 302, 186),
+    "grace_hopper.jpg": (146, 20, 374, 326),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_finds_the_one_head_of_a_portrait(name):
+    found = Detector("head", engine="onnxruntime")(PICTURES / name)
+    assert len(found) == 1
+    assert found.names == ("head",)
+    overlap = iou(found.boxes, np.array([HEADS[name]], np.float32))[0, 0]
+    assert overlap > 0.5, (found.to_list(), overlap)
+
+
+def test_facts_in_the_file_are_those_of_the_recipe():
+    path = find_model("head")
+    spec, recipe = read_spec(path)[1], load_recipe("head")
+    assert path.stat().st_size <= 12_000_000
+    assert path.with_suffix(".md").is_file()
+    assert spec.name == "head"
+    assert spec.labels == recipe.model.labels
+    assert (spec.height, spec.width, spec.resize) == (recipe.model.height, recipe.model.width, recipe.model.resize)
+    assert spec.network["fusion"] == recipe.model.fusion
+    assert sum(len(m) for m in spec.anchors) == 3860
+    assert [m.rows for m in spec.anchors] == [38, 19, 10, 5]
+    assert sum(x.parameters for x in spec.layers) <= 2_750_864
+    assert sum(x.macs for x in spec.layers) <= 618_000_000
+    assert {"recipe", "trained_on", "chosen_on", "hours", "machine", "threshold_rule"} <= set(spec.provenance)
+
+
+def test_card_says_the_licence_of_the_data_plainly():
+    card = find_model("head").with_suffix(".md").read_text(encoding="utf-8")
+    assert "research purpose only" in card
+    assert "SCUT-HEAD" in card
+
+
+@pytest.mark.shared
+def test_score_on_val_b_is_the_published_one(shared):
+    committed = json.loads((ROOT / "benchmarks" / "results" / "accuracy.json").read_text(encoding="utf-8"))
+    expected = committed["runs"]["val_B, onnxruntime float32"]["scores"]
+    samples = load_data("voc:data/scut_head#val_B", ("head",), shared)
+    report = evaluate(Detector("head", threshold=0.01, engine="onnxruntime"), samples)
+    assert report.scores["ap50"] == pytest.approx(expected["ap50"], abs=2e-3)
+    assert report.scores["mr2"] == pytest.approx(expected["mr2"], abs=5e-3)
+    assert report.scores["ap50"] >= 0.80
