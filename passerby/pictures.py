@@ -54,8 +54,14 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     try:
         width, height = imagesize.get(str(path), exif_rotation=True)
+        with path.open("rb") as f:
+            head = f.read(12)
     except (OSError, ValueError):
         width, height = -1, -1
+    else:
+        # OpenCV turns a PNG or WebP by its EXIF chunk, imagesize does not: where there is one, the pixels decide.
+        if (head.startswith(b"\x89PNG") or head[8:] == b"WEBP") and _has_exif(path):
+            width, height = -1, -1
     if width > 0 and height > 0:
         return int(width), int(height)
     pixels = read_picture(path)
@@ -75,6 +81,11 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 def is_picture_name(path: Path) -> bool:
     """Whether a file's extension is one of a picture's."""
     return path.suffix.lower() in EXTENSIONS
+
+
+def _has_exif(path: Path) -> bool:
+    data = read_bytes(path)
+    return b"eXIf" in data or b"EXIF" in data
 
 
 def _cut_short(data: bytes) -> bool:

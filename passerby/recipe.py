@@ -143,10 +143,14 @@ class Recipe:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Recipe:
         """Read what `to_dict` gave (lists stand for tuples). Raises SettingError for unknown fields."""
+        if "name" not in raw:
+            raise SettingError("recipe: it has no name")
         recipe = cls(name=str(raw["name"]))
         for section, values in raw.items():
             if section == "name":
                 continue
+            if not isinstance(values, dict):
+                raise SettingError(f"recipe: section '{section}' is {values!r}, want fields and values")
             for name, value in values.items():
                 recipe = recipe._with(section, name, json.dumps(value) if not isinstance(value, str) else value)
         return recipe

@@ -109,7 +109,11 @@ class Truth:
     @classmethod
     def of(cls, boxes: Any, labels: Any = None, difficult: Any = None, ignore: Any = None) -> Truth:
         """From array-likes; missing columns are zeros. Raises ShapeError when lengths differ."""
-        b = np.asarray(boxes, np.float32).reshape(-1, 4)
+        b = np.asarray(boxes, np.float32)
+        if b.size == 0:
+            b = b.reshape(0, 4)
+        if b.ndim != 2 or b.shape[1] != 4:
+            raise ShapeError(f"truth: boxes have shape {b.shape}, want (N, 4)")
         n = len(b)
         truth = cls(
             b,

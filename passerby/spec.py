@@ -95,6 +95,8 @@ class ModelSpec:
         if unknown := set(raw) - known:
             raise ModelError(f"{where}: unknown field '{sorted(unknown)[0]}' in its metadata; update passerby")
         try:
+            if not isinstance(raw["labels"], list):
+                raise TypeError("labels is no list")
             raw["labels"] = tuple(str(n) for n in raw["labels"])
             raw["variance"] = (float(raw["variance"][0]), float(raw["variance"][1]))
             raw["anchors"] = tuple(
@@ -104,7 +106,7 @@ class ModelSpec:
             raw["layers"] = tuple(Layer(**{**row, "shape": tuple(row["shape"])}) for row in raw.get("layers", ()))
             spec = cls(**raw)
             spec.check(where)
-        except (KeyError, IndexError, TypeError, ValueError) as e:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as e:
             raise ModelError(f"{where}: its passerby metadata is incomplete ({e}); export the model again") from e
         return spec
 
@@ -115,7 +117,10 @@ class ModelSpec:
             "width": self.width > 0,
             "resize": self.resize in ("stretch", "letterbox"),
             "labels": len(self.labels) > 0,
-            "anchors": len(self.anchors) > 0,
+            "anchors": len(self.anchors) > 0
+            and all(m.rows > 0 and m.columns > 0 and len(m.sizes) > 0 for m in self.anchors)
+            and all(w > 0 and h > 0 for m in self.anchors for w, h in m.sizes),
+            "variance": all(v > 0 for v in self.variance),
             "scoring": self.scoring in ("sigmoid", "softmax"),
             "threshold": _within(self.threshold),
             "nms_iou": _within(self.nms_iou),

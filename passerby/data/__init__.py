@@ -27,7 +27,7 @@ def load_data(source: str, labels: Sequence[str] = (), root: str | Path = ".") -
 
     Raises DataError for an unknown format, a missing path or split, and labels that cannot be read at all.
     """
-    kind, _, rest = source.rpartition(":") if source.split(":", 1)[0] in READERS else ("", "", source)
+    kind, _, rest = source.partition(":") if source.split(":", 1)[0] in READERS else ("", "", source)
     text, _, split = rest.partition("#")
     path = Path(root) / text
     head, colon, _ = source.partition(":")

@@ -45,6 +45,7 @@ def settle_names(counts: Counter[str], wanted: Sequence[str]) -> tuple[tuple[str
     A name is a slip when it starts with a known label ("headddd" for "head") or differs from one only in case or
     spaces; without `wanted`, only when the label is RARE times as frequent.
     """
+    counts = Counter({name: n for name, n in counts.items() if name.strip()})  # a class needs a name
     if wanted:
         labels = tuple(wanted)
     else:

@@ -29,10 +29,15 @@ def read(path: Path, split: str = "", labels: Sequence[str] = ()) -> SampleSet:
     notes: list[Note] = []
     categories = {c["id"]: str(c["name"]) for c in raw["categories"]}
     counts = Counter(categories.get(a.get("category_id"), "?") for a in raw["annotations"])
-    chosen, names = settle_names(counts, labels or tuple(categories.values()))
+    known = labels or tuple(dict.fromkeys(categories.values()))
+    chosen, names = settle_names(counts, known) if known else ((), {})
     objects: dict[Any, list[tuple[int, dict[str, Any]]]] = {}
     for i, a in enumerate(raw["annotations"]):
         objects.setdefault(a.get("image_id"), []).append((i, a))
+    listed = {image["id"] for image in raw["images"]}
+    for number, rows in objects.items():
+        if number not in listed:
+            notes.extend(Note("dropped", file.name, i, f"its picture {number!r} is not listed") for i, _ in rows)
     samples = []
     for image in raw["images"]:
         try:
@@ -70,9 +75,11 @@ def _truth(
         if name not in names:
             notes.append(Note("dropped", file.name, i, f"category '{name}' is not among {list(labels)}"))
             continue
+        if names[name] != name:
+            notes.append(Note("renamed", file.name, i, f"category '{name}' taken for '{names[name]}'"))
         try:
             x, y, w, h = (float(v) for v in a["bbox"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             notes.append(Note("dropped", file.name, i, f"bbox is {a.get('bbox')!r}, want [x, y, width, height]"))
             continue
         if box := clean_box((x, y, x + w, y + h), width, height, file.name, i, notes):
@@ -96,8 +103,8 @@ def _file(path: Path, split: str) -> Path:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
+        raw = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as e:
         raise DataError(f"{file}: not readable JSON: {e}") from e
     if not isinstance(raw, dict):
         raise DataError(f"{file}: a COCO file is an object with images, annotations and categories")
@@ -108,6 +115,9 @@ def _load(file: Path) -> dict[str, Any]:
         for i, row in enumerate(raw[key]):
             if not isinstance(row, dict) or any(w not in row for w in wanted):
                 raise DataError(f"{file}: {key}[{i}] lacks one of {', '.join(wanted)}")
+            for w in wanted:
+                if w.endswith("id") and not isinstance(row[w], (int, str)):
+                    raise DataError(f"{file}: {key}[{i}] has {w} {row[w]!r}, want a number or a text")
     return raw
 
 

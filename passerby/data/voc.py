@@ -100,7 +100,11 @@ def _names(root: Path, split: str) -> list[str]:
         if not path.is_file():
             known = [p.stem for p in lists.glob("*.txt")]
             raise DataError(f"{root}: no split '{part.strip()}' in ImageSets/Main{did_you_mean(part.strip(), known)}")
-        for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as e:
+            raise DataError(f"{path}: cannot be read: {e}") from e
+        for line in text.splitlines():
             if fields := line.split():  # VOC's class lists have a second column; -1: the class is not there
                 names[fields[0]] = None
     return list(names)
@@ -117,12 +121,13 @@ def _parse(path: Path) -> tuple[tuple[int, int], list[_Object]]:
     """Size as written (0 x 0 when missing) and objects of one file. Raises DataError naming object and field."""
     try:
         text = path.read_bytes()
-        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        plain = text.replace(b"\0", b"")  # UTF-16 holds a zero beside each ASCII letter
+        if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
             raise DataError("it declares XML entities, which no annotation needs: refused")
         tree = ET.fromstring(text)
     except FileNotFoundError as e:
         raise DataError("no such annotation") from e
-    except (OSError, ET.ParseError) as e:
+    except (OSError, ET.ParseError, ValueError, LookupError) as e:  # the last two: an encoding expat cannot read
         raise DataError(f"cannot be read: {e}") from e
     objects = []
     for i, node in enumerate(tree.iter("object")):
@@ -144,5 +149,5 @@ def _parse(path: Path) -> tuple[tuple[int, int], list[_Object]]:
 def _whole(text: str | None) -> int:
     try:
         return int(float(text or 0))
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0

@@ -23,12 +23,13 @@ def score(judged: Judged) -> dict[str, float]:
         import hotcoco
     except ImportError as e:
         raise MissingExtraError("hotcoco", "measure") from e
-    capped = sum(len(p.found) > judged.coco_cap for p in judged.pairs)
+    capped = sum(
+        len(p.found) > 0 and int(np.bincount(p.found.labels).max()) > judged.coco_cap for p in judged.pairs
+    )  # the cap counts per class
     images, annotations, found = _as_coco(judged)
     names = ("coco_ap", "coco_ap50", "coco_ap75", "coco_ap_small", "coco_ap_medium", "coco_ap_large")
-    if not found or not annotations:
-        empty = math.nan if not annotations else 0.0
-        return {**dict.fromkeys(names, empty), "coco_capped": float(capped)}
+    if not annotations:
+        return {**dict.fromkeys(names, math.nan), "coco_capped": float(capped)}
     categories = [{"id": k + 1, "name": name} for k, name in enumerate(judged.labels)]
     truth = hotcoco.COCO({"images": images, "annotations": annotations, "categories": categories})
     judge = hotcoco.COCOeval(truth, truth.load_res(found), "bbox")

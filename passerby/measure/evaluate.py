@@ -43,8 +43,9 @@ def evaluate(
     """Run a predictor over a data set and score it.
 
     predict   any callable (H, W, 3) uint8 RGB -> Detections in that picture's pixels, with every score down to a low
-              floor. A `passerby.Detector` made with `threshold=0.01` is one. Where it has `spec`, `floor`, `nms_iou`
-              and `cap`, they are printed with the scores; detections are matched to the data's labels by name
+              floor. A `passerby.Detector` made with `threshold=0.01` is one. Where it has `threshold`, `nms_iou`,
+              `max_detections` and `engine_name`, they are printed with the scores, and the operating point is its
+              `spec.threshold`, else 0.5; detections are matched to the data's labels by name
     metrics   names from METRICS
     coco_cap  detections a picture that COCO AP looks at
     progress  called with (pictures done, pictures in all)

@@ -10,7 +10,8 @@ from passerby.measure.matching import HIT, MISS, Judged
 def best_f1(judged: Judged) -> float:
     """The score threshold of the highest F1 = 2 TP / (2 TP + FP + FN) at IoU 0.5, all classes pooled.
 
-    It lies halfway between the last score let in and the next one, rounded to 3 digits; 0.5 without any hit.
+    It lies halfway between the last score let in and the next one, rounded to the fewest digits
+    (3 or more) that still lie between the two; 0.5 without any hit.
     """
     found = [judged.matches(k, "greedy") for k in range(len(judged.labels))]
     scores = np.concatenate([m.scores for m in found]) if found else np.zeros(0)
@@ -25,4 +26,8 @@ def best_f1(judged: Judged) -> float:
     f1 = np.where(ends, 2 * hits / (hits + alarms + objects), -1.0)
     at = int(f1.argmax())
     below = scores[at + 1] if at + 1 < len(scores) else 0.0
-    return round(float(scores[at] + below) / 2, 3)
+    middle = (float(scores[at]) + float(below)) / 2
+    for digits in range(3, 9):
+        if below < round(middle, digits) <= scores[at]:
+            return round(middle, digits)
+    return middle

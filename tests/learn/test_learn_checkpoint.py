@@ -100,7 +100,7 @@ def test_a_checkpoint_cut_short_is_a_model_error(make_checkpoint, keep):
     one_line(e)
 
 
-@pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04" + b"\0" * 100, b"\x89PNG\r\n\x1a\n" + b"\0" * 64])
+@pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04" + b"\0" * 100], ids=["text", "zip"])
 def test_another_kind_of_file_is_a_model_error(tmp_path, content):
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)

@@ -20,8 +20,6 @@ from passerby.runtime.model_file import read_spec
 from passerby.runtime.session import OnnxRuntime
 from passerby.spec import ModelSpec
 
-LOUD = 3.0  # added to the bias of the scores, so that boxes score over the floor and are compared
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -90,7 +88,7 @@ def test_no_path_of_this_machine_is_in_the_file(exported):
     path, out, _, _ = exported
     data = out.read_bytes()
     home = Path(passerby.__file__).resolve().parent.parent
-    for word in (str(home), "site-packages", str(path.parent), str(Path.home()) + "/", ".py", "torch"):
+    for word in (str(home), "site-packages", str(path.parent), str(Path.home()) + "/", ".py"):
         assert word.encode() not in data, word
 
 
@@ -138,7 +136,9 @@ def test_a_graph_with_one_bias_changed_is_refused_and_no_file_is_written(spoil, 
         values[0] += 0.5
         return values
 
-    with pytest.raises(ParityError, match=r"not written: over 2 pictures the exported graph differs .* limit"):
+    with pytest.raises(
+        ParityError, match=r"not written: over 2 pictures the exported graph differs from the network by .* \(limit"
+    ):
         spoil(part, change)
     assert not (tmp_path / "spoilt").exists() or list((tmp_path / "spoilt").iterdir()) == []
 
@@ -155,7 +155,8 @@ def test_a_graph_left_as_it_was_passes_so_that_the_refusals_mean_something(spoil
 
 
 def test_a_file_already_there_stays_when_the_export_fails(exported, tmp_path, monkeypatch):
-    path, _, _, _ = exported
+    path, out, _, _ = exported
+    monkeypatch.setattr(to_onnx, "to_bytes", lambda *_: out.read_bytes())
     target = tmp_path / "old.onnx"
     target.write_bytes(b"old")
 

@@ -131,7 +131,7 @@ def test_workers_start_in_a_process_that_has_resized_large_pictures_before(heads
         start_new_session=True,
     )
     try:
-        out, _ = process.communicate(timeout=90)
+        out, _ = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         out = "hangs"
     finally:

@@ -13,15 +13,15 @@ from passerby.geometry.anchors import default_boxes
 from passerby.learn.layers import layers_of
 from passerby.learn.network import build, spec_of
 from passerby.learn.to_onnx import to_bytes
-from passerby.recipe import Model
+from passerby.recipe import Model, load_recipe
 
 PARAMETERS, MACS = 2_750_864, 618_000_000  # SPEC 1, "published size"
 
 
-@pytest.fixture(scope="module", params=[0, 96], ids=["plain", "fusion96"])
+@pytest.fixture(scope="module", params=[Model(), load_recipe("head").model], ids=["reference", "shipped recipe"])
 def reference(request):
     torch.manual_seed(0)
-    spec = spec_of(Model(fusion=request.param))
+    spec = spec_of(request.param)
     network = build(spec).eval()
     return network, spec, layers_of(network, spec)
 

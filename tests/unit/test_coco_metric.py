@@ -108,7 +108,6 @@ def test_without_large_objects_the_large_number_is_missing(capsys):
     assert ours(pairs, 100) == pytest.approx(want, abs=1e-6, nan_ok=True)
 
 
-# FAILS TODAY (passerby/measure/coco.py `score`): with no detection at all a size without objects gets 0, not NaN, and
 # so does a set in which every object is a crowd.
 def test_without_detections_a_size_without_objects_has_no_number(judge):
     got = coco.score(judge([{"truth": [[0, 0, 10, 10]]}]))
@@ -126,7 +125,6 @@ def test_capped_counts_pictures_in_which_the_cap_bites(judge):
     assert coco.score(judged)["coco_capped"] == 1
 
 
-# FAILS TODAY (passerby/measure/coco.py `score`): COCO's cap counts per class, `coco_capped` over all classes together.
 def test_capped_counts_per_class_as_the_cap_does(judge):
     found = [(0.5, [0, 0, 10, 10], k) for k in (0, 1) for _ in range(60)]
     assert coco.score(judge([{"truth": [[0, 0, 10, 10]], "found": found}], LABELS))["coco_capped"] == 0

@@ -151,27 +151,23 @@ def test_a_turned_jpeg_has_its_upright_size(make_coco, turn_jpeg):
     assert found.notes == ()
 
 
-# FAILS TODAY (passerby/data/coco.py `read`): annotations of a picture that is not listed vanish without a Note.
 def test_an_annotation_of_an_unknown_picture_is_noted(make_coco):
     found = read(make_coco([row(), row(image=99)]))
     assert notes(found) == [("dropped", 1)]
 
 
-# FAILS TODAY (passerby/data/coco.py `_truth`): a name put right gives no "renamed" Note, as it does in voc.py.
 def test_a_category_put_right_is_noted(make_coco):
     found = read(make_coco([row()], [{"id": 1, "name": "headdd"}]), labels=("head",))
     assert found.objects() == 1
     assert notes(found) == [("renamed", 0)]
 
 
-# FAILS TODAY (passerby/data/coco.py `read`): without categories the set gets a class called "?".
 def test_no_category_at_all_makes_no_class(make_coco):
     found = read(make_coco([row()], []))
     assert found.labels == ()
     assert notes(found) == [("dropped", 0)]
 
 
-# FAILS TODAY (passerby/data/coco.py `read`): an id that is a list is a TypeError, a number too large for a float an
 # OverflowError, brackets without end a RecursionError. A data set's mistakes must be DataErrors or Notes.
 @pytest.mark.parametrize(
     "lists",

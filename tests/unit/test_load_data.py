@@ -43,7 +43,6 @@ def test_a_missing_path_is_named(tmp_path, source):
         load_data(source, root=tmp_path)
 
 
-# FAILS TODAY (passerby/data/__init__.py `load_data`): rpartition(":") cuts at the last colon; partition(":") is meant.
 def test_a_path_may_hold_a_colon(make_voc):
     root = make_voc({"a": [HEAD]}, where="10:30")
     assert len(load_data(f"voc:{root}")) == 1

@@ -100,7 +100,6 @@ def test_a_turned_jpeg_is_upright_in_size_and_pixels(tmp_path, turn_jpeg, orient
     assert 0.2 < bright.mean() < 0.3
 
 
-# FAILS TODAY (passerby/pictures.py `picture_size`): OpenCV turns a PNG by its eXIf chunk and a WebP by its EXIF
 # chunk, imagesize does not, so size and pixels disagree and boxes are clipped at the wrong border.
 def test_a_turned_png_has_one_size(make_picture, exif, tmp_path):
     path = make_picture(tmp_path / "a.png", 60, 40)

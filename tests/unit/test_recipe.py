@@ -126,7 +126,6 @@ def test_from_dict_fills_what_is_not_said_and_refuses_what_is_unknown():
         Recipe.from_dict({"name": "a", "run": {"epochs": 2.5}})
 
 
-# FAILS TODAY (passerby/recipe.py `from_dict`): KeyError without a name, AttributeError for a section that is no dict.
 @pytest.mark.parametrize("raw", [{}, {"name": "a", "run": 3}, {"name": "a", "run": None}])
 def test_from_dict_of_something_else_is_a_setting_error(raw):
     with pytest.raises(SettingError):

@@ -170,7 +170,6 @@ def test_a_turned_jpeg_has_its_upright_size_and_keeps_upright_boxes(make_voc, tu
     np.testing.assert_array_equal(found[0].truth.boxes, [[10, 20, 40, 60]])
 
 
-# FAILS TODAY (passerby/data/voc.py `_parse`): expat says ValueError to a multi-byte encoding and LookupError to an
 # unknown one, and neither is caught: one such file stops the whole data set.
 @pytest.mark.parametrize("encoding", ["gbk", "shift_jis", "no-such-encoding"])
 def test_an_encoding_that_cannot_be_read_leaves_the_annotation_out(make_voc, voc_xml, encoding):
@@ -178,7 +177,6 @@ def test_an_encoding_that_cannot_be_read_leaves_the_annotation_out(make_voc, voc
     assert notes(found) == [("left out", "a.xml", -1)]
 
 
-# FAILS TODAY (passerby/data/voc.py `_parse`): the search for b"<!DOCTYPE" misses a file written in UTF-16.
 def test_a_doctype_in_utf_16_is_refused_too(make_voc, voc_xml):
     text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY h "head">]>' + voc_xml([("&h;", 1, 2, 11, 22)])
     found = read(make_voc({"a": text.encode("utf-16"), "b": [HEAD]}))
@@ -186,13 +184,11 @@ def test_a_doctype_in_utf_16_is_refused_too(make_voc, voc_xml):
     assert "refused" in found.notes[0].text
 
 
-# FAILS TODAY (passerby/data/voc.py `_whole`): int(float("inf")) is an OverflowError, which is not caught.
 def test_an_infinite_size_gives_way_to_the_pictures_own(make_voc):
     found = read(make_voc({"a": [HEAD]}, size=("inf", "1e999")))
     assert notes(found) == [("size", "a.xml", -1)]
 
 
-# FAILS TODAY (passerby/data/voc.py `_names`): a split list saved by Notepad starts with a byte order mark, and one in
 # another encoding than UTF-8 ends in a UnicodeDecodeError.
 def test_a_split_list_may_start_with_a_byte_order_mark(make_voc):
     root = make_voc({"a": [HEAD]})
@@ -207,7 +203,6 @@ def test_a_split_list_that_is_not_utf_8_is_a_data_error(make_voc):  # FAILS TODA
         read(root, "train")
 
 
-# FAILS TODAY (passerby/data/voc.py `_parse`): an object without <name> makes a class whose name is empty.
 def test_an_object_without_a_name_makes_no_class(make_voc):
     found = read(make_voc({"a": [HEAD, ("", 1, 2, 11, 22)]}))
     assert found.labels == ("head",)
