@@ -6,11 +6,14 @@ import sys
 HEAVY = ("torch", "safetensors", "onnx", "onnxscript", "matplotlib")
 
 EVERYTHING_ELSE = f"""
-import importlib, pkgutil, sys
+import importlib, pathlib, sys
 import passerby
-for m in pkgutil.walk_packages(passerby.__path__, "passerby."):
-    if ".learn" not in m.name and ".__main__" not in m.name:
-        importlib.import_module(m.name)
+root = pathlib.Path(passerby.__file__).parent
+names = [".".join(("passerby", *p.relative_to(root).with_suffix("").parts)) for p in sorted(root.rglob("*.py"))]
+names = [n for n in names if ".learn" not in n and not n.endswith("__main__")]
+assert len(names) > 40
+for name in names:
+    importlib.import_module(name.removesuffix(".__init__"))
 for name in passerby.__all__:
     getattr(passerby, name)
 found = [n for n in {HEAVY} if n in sys.modules]

@@ -102,7 +102,6 @@ def test_truth_wants_columns_of_one_length(column, length):
         Truth.of([[1, 2, 3, 4], [5, 6, 7, 8]], **{column: np.zeros(length, int)})
 
 
-# and 2 rows of 3 end in numpy's own ValueError. `geometry.boxes.as_boxes` has the check that is missing here.
 @pytest.mark.parametrize("shape", [(4, 5), (2, 3), (8,), (2, 2, 2)])
 def test_truth_wants_four_numbers_a_box(shape):
     with pytest.raises(ShapeError, match=r"\(N, 4\)"):

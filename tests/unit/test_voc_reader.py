@@ -170,7 +170,6 @@ def test_a_turned_jpeg_has_its_upright_size_and_keeps_upright_boxes(make_voc, tu
     np.testing.assert_array_equal(found[0].truth.boxes, [[10, 20, 40, 60]])
 
 
-# unknown one, and neither is caught: one such file stops the whole data set.
 @pytest.mark.parametrize("encoding", ["gbk", "shift_jis", "no-such-encoding"])
 def test_an_encoding_that_cannot_be_read_leaves_the_annotation_out(make_voc, voc_xml, encoding):
     found = read(make_voc({"a": f'<?xml version="1.0" encoding="{encoding}"?>' + voc_xml([HEAD]), "b": [HEAD]}))
@@ -189,14 +188,13 @@ def test_an_infinite_size_gives_way_to_the_pictures_own(make_voc):
     assert notes(found) == [("size", "a.xml", -1)]
 
 
-# another encoding than UTF-8 ends in a UnicodeDecodeError.
 def test_a_split_list_may_start_with_a_byte_order_mark(make_voc):
     root = make_voc({"a": [HEAD]})
     (root / "ImageSets" / "Main" / "train.txt").write_bytes(b"\xef\xbb\xbfa\n")
     assert [s.name for s in read(root, "train")] == ["a"]
 
 
-def test_a_split_list_that_is_not_utf_8_is_a_data_error(make_voc):  # FAILS TODAY, see above
+def test_a_split_list_that_is_not_utf_8_is_a_data_error(make_voc):
     root = make_voc({"a": [HEAD]})
     (root / "ImageSets" / "Main" / "train.txt").write_bytes(b"a\xe9\n")
     with pytest.raises(DataError, match="train"):
