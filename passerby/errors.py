@@ -6,7 +6,6 @@ escapes is a bug of ours and keeps its traceback.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -77,6 +76,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     name     what was given
     returns  " (did you mean 'x'?)" or " (known: a, b, c)"
     """
+    import difflib  # 5 ms, and only errors need it
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:

@@ -7,7 +7,6 @@ import zlib
 from pathlib import Path
 
 import cv2
-import imagesize
 import numpy as np
 
 from passerby.errors import SourceError
@@ -52,6 +51,8 @@ def picture_size(path: Path) -> tuple[int, int]:
 
     Raises SourceError as `read_picture` does.
     """
+    import imagesize  # 20 ms: it loads an HTTP client, which detecting does not need
+
     try:
         width, height = imagesize.get(str(path), exif_rotation=True)
         with path.open("rb") as f:
