@@ -31,7 +31,7 @@ def assign(truth: Truth, anchors: Floats, match_iou: float, variance: Variance) 
     objects = truth[~hazy]
     if hazy.any():
         regions = truth.boxes[truth.ignore]
-        inside = intersection(corners, regions).sum(axis=1) > 0.5 * area(corners)
+        inside = (intersection(corners, regions) > 0.5 * area(corners)[:, None]).any(axis=1)
         near = (iou(corners, truth.boxes[truth.difficult]) > match_iou).any(axis=1)
         labels[inside | near] = IGNORED
     if len(objects) == 0:

@@ -52,6 +52,7 @@ def save(
         "recipe": json.dumps(recipe.to_dict()),
         "state": json.dumps(vars(state)),
         "average_steps": str(average.steps if average else 0),
+        "optimiser": type(optimiser).__name__ if optimiser else "",
     }
     with written_whole(path) as temporary:
         safetensors.torch.save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, str(temporary), facts)
@@ -64,7 +65,7 @@ def load_network(path: Path) -> tuple[Detector, ModelSpec, dict[str, str]]:
     """
     tensors, facts = _read(path)
     spec = ModelSpec.from_json(facts["spec"], str(path))
-    network = build(spec)
+    network = build(spec, str(path))
     prefix = "average." if any(k.startswith("average.") for k in tensors) else "network."
     _fill(network, tensors, prefix, path)
     return network.eval(), spec, facts
@@ -78,12 +79,14 @@ def restore(
     Raises ModelError when the checkpoint cannot be resumed or is of another recipe (naming the first difference).
     """
     tensors, facts = _read(path)
+    if not facts.get("optimiser") and not any(k.startswith("optimiser.") for k in tensors):
+        raise ModelError(f"{path}: holds no optimiser state, so it cannot be resumed; use last.safetensors")
     _same_recipe(json.loads(facts["recipe"]), recipe, path)
     _fill(network, tensors, "network.", path)
     if average:
         _fill(average.network, tensors, "average.", path)
         average.steps = int(facts["average_steps"])
-    _unflatten(optimiser, tensors, path)
+    _unflatten(optimiser, tensors)
     return State(**json.loads(facts["state"]))
 
 
@@ -106,7 +109,8 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Pat
     try:
         network.load_state_dict(part)
     except RuntimeError as e:
-        raise ModelError(f"{path}: its {prefix[:-1]} weights do not fit ({str(e).splitlines()[-1].strip()})") from e
+        what = str(e).splitlines()[-1].strip()
+        raise ModelError(f"{path}: its {prefix[:-1]} weights do not fit ({what:.200})") from e
 
 
 def _flatten(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -119,14 +123,12 @@ def _flatten(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     return out
 
 
-def _unflatten(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
+def _unflatten(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Any]] = {}
     for key, value in tensors.items():
         if key.startswith("optimiser."):
             _, number, name = key.split(".")
             state.setdefault(int(number), {})[name] = value
-    if not state:
-        raise ModelError(f"{path}: holds no optimiser state, so it cannot be resumed; use last.safetensors")
     whole = optimiser.state_dict()
     whole["state"] = state
     optimiser.load_state_dict(whole)

@@ -52,6 +52,8 @@ class TrainingPictures(Dataset[Batch]):
         pixels = colour(pixels, self.recipe.augment, rng)
         truth = Truth(placement.forth(truth.boxes), truth.labels, truth.difficult, truth.ignore)
         labels, offsets = assign(truth, self.anchors, self.recipe.optimiser.match_iou, self.spec.variance)
+        if not np.isfinite(sample.truth.boxes).all():  # such a box matches nothing and would pass in silence
+            labels[0], offsets[0] = 1, np.nan  # so that the loop stops, and names file, object and step
         return Batch(
             torch.from_numpy(np.ascontiguousarray(pixels)),
             torch.from_numpy(labels),
@@ -81,6 +83,8 @@ def make_loader(samples: SampleSet, spec: ModelSpec, recipe: Recipe, pin: bool) 
     """The loader and its order; set `order.epoch` before iterating. Workers stay alive from epoch to epoch."""
     order = EpochOrder(len(samples), recipe.run.batch, recipe.run.seed)
     workers = recipe.run.workers
+    if workers:
+        cv2.setNumThreads(1)  # a forked worker that inherits OpenCV's threads hangs when it ends them
     loader: DataLoader[Batch] = DataLoader(
         TrainingPictures(samples, spec, recipe),
         batch_sampler=order,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from passerby.data import join, load_data
-from passerby.errors import SettingError, TrainingError, did_you_mean
+from passerby.errors import DataError, SettingError, TrainingError, did_you_mean
 from passerby.files import written_whole
 from passerby.geometry.anchors import default_boxes
 from passerby.learn import checkpoint
@@ -65,6 +65,8 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
         torch.set_num_threads(run.threads)
     train_set = _read(recipe.data.train, recipe, "train", tell)
     val_set = _read(recipe.data.val, recipe, "val", tell)
+    if not val_set.objects():
+        raise DataError(f"data.val ({val_set.source}) holds no object, so no score can choose the best epoch")
     if run.limit:
         train_set = SampleSet(train_set.samples[: run.limit], train_set.labels, train_set.source, train_set.notes)
 
@@ -75,7 +77,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     last, best = out / "last.safetensors", out / "best.safetensors"
     if resume:
         state = checkpoint.restore(last, network, average, trainee.optimiser, recipe)
-        tell.line(f"resumed after epoch {state.epoch}, {run.best_by} so far at best {state.best:.4f}")
+        tell.line(f"resumed after epoch {state.epoch}, {run.best_by} so far at best {abs(state.best):.4f}")
     elif last.exists():
         raise SettingError(f"{last} is there already; go on with --resume, or name another folder with --out")
 

@@ -28,8 +28,7 @@ def focal(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
     """
     target = F.one_hot(labels.clamp(min=0), logits.shape[-1] + 1)[..., 1:].to(logits.dtype)
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    p = torch.sigmoid(logits)
-    hard = (1 - (p * target + (1 - p) * (1 - target))) ** gamma
+    hard = torch.exp(gamma * F.logsigmoid(logits * (1 - 2 * target)))  # (1 - p_t) ** gamma, finite gradient at p_t = 1
     weight = alpha * target + (1 - alpha) * (1 - target)
     return (loss * hard * weight * (labels >= 0).unsqueeze(-1)).sum()
 

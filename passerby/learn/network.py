@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from passerby.errors import SettingError, did_you_mean
+from passerby.errors import ModelError, SettingError, did_you_mean
 from passerby.geometry.anchors import ranged_maps
 from passerby.learn.backbones import BACKBONES
 from passerby.learn.backbones.mobilenet_v2 import same_padding
@@ -28,6 +28,7 @@ class Habits:
     epsilon: float = 1e-5  # of the backbone's batch norm
 
 
+NETWORK_FIELDS = {"width_multiplier", "depth_multiplier", "fusion", "padding", "epsilon", "mean", "std"}
 STRIDES = (8, 16, 32, 64)  # of the four maps; sides are rounded up: 38, 19, 10, 5 cells at 300 pixels
 
 
@@ -104,7 +105,12 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
     return spec
 
 
-def build(spec: ModelSpec) -> Detector:
-    """The untrained network that a spec describes."""
+def build(spec: ModelSpec, where: str = "model") -> Detector:
+    """The untrained network that a spec describes. Raises ModelError when it does not say how to build one."""
+    for part, table in (("backbone", BACKBONES), ("head", HEADS)):
+        if (name := spec.network.get(part)) not in table:
+            raise ModelError(f"{where}: its {part} is {name!r} (known: {', '.join(table)}); update passerby")
+    if missing := NETWORK_FIELDS - set(spec.network):
+        raise ModelError(f"{where}: its metadata lacks network.{sorted(missing)[0]}; export or train it again")
     outputs = len(spec.labels) + (spec.scoring == "softmax")
     return Detector(spec.network, tuple(len(m.sizes) for m in spec.anchors), outputs)

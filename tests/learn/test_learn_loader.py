@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import passerby
 from passerby.data import load_data
 from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
@@ -129,6 +131,7 @@ def test_workers_start_in_a_process_that_has_resized_large_pictures_before(heads
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(passerby.__file__).parents[1])},
     )
     try:
         out, _ = process.communicate(timeout=60)

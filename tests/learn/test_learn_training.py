@@ -205,15 +205,20 @@ def without_objects(heads_voc):
     return root
 
 
-def test_where_no_score_is_a_number_there_is_still_a_best_checkpoint(run, without_objects):
-    folder, _, best = run(root=without_objects)
-    assert best.is_file()
-    assert (folder / "curves.png").is_file()
+def test_a_validation_set_without_any_object_is_refused_before_the_first_step(run, without_objects, tmp_path):
+    with pytest.raises(DataError, match=r"data\.val"):
+        run(root=without_objects)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.usefixtures("no_curves")
-def test_history_is_strict_json_even_where_a_score_is_no_number(run, without_objects):
-    folder, _, _ = run(root=without_objects)
+def test_training_pictures_without_objects_are_trained_on(run, without_objects):
+    lists = without_objects / "ImageSets" / "Main"
+    (lists / "train.txt").write_text("n0\nn1\np0\np1\n")
+    (lists / "val.txt").write_text("n0\np0\n")
+    folder, tell, best = run(root=without_objects)
+    assert best.is_file()
+    assert any("train: 4 pictures, 3 objects" in line for line in tell.lines)
 
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
