@@ -42,6 +42,7 @@ class Data:
     root: str = "."
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
+    licence: str = ""  # of the training data, as its source states it; travels in the model file
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,14 @@ def _unflatten(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> 
 
 def _same_recipe(old: dict[str, Any], recipe: Recipe, path: Path) -> None:
     new = json.loads(json.dumps(recipe.to_dict()))
-    free = {("run", "workers"), ("run", "threads"), ("run", "device"), ("run", "evaluate_every"), ("data", "root")}
+    free = {
+        ("run", "workers"),
+        ("run", "threads"),
+        ("run", "device"),
+        ("run", "evaluate_every"),
+        ("data", "root"),
+        ("data", "licence"),
+    }
     for section, values in new.items():
         if not isinstance(values, dict):
             continue

@@ -254,6 +254,7 @@ def _with_facts(
     facts: dict[str, Any] = {
         "recipe": recipe.name,
         "trained_on": f"{train_set.source}: {len(train_set)} pictures, {train_set.objects()} objects",
+        "data_licence": recipe.data.licence or "not stated",
         "chosen_on": f"{val_set.source}: {len(val_set)} pictures, {val_set.objects()} objects",
         "backbone_weights": recipe.model.weights or "none",
         "epoch": state.epoch,

@@ -16,7 +16,11 @@ RECIPE = Recipe(
         fusion=88,  # the widest that stays under 618 M multiply-adds
         weights="weights/mobilenet_v2_w100_sym.safetensors",
     ),
-    data=Data(train=("voc:scut_head#train_A,train_B",), val=("voc:scut_head#val_B",)),
+    data=Data(
+        train=("voc:scut_head#train_A,train_B",),
+        val=("voc:scut_head#val_B",),
+        licence="SCUT-HEAD: free to the academic community for research purpose only",
+    ),
     augment=Augment(crop=0.5, crop_scale=(0.4, 1.0), expand=0.3, expand_scale=1.5),
     optimiser=Optimiser(
         kind="adamw",

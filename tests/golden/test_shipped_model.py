@@ -41,7 +41,9 @@ def test_facts_in_the_file_are_those_of_the_recipe():
     assert [m.rows for m in spec.anchors] == [38, 19, 10, 5]
     assert sum(x.parameters for x in spec.layers) <= 2_750_864
     assert sum(x.macs for x in spec.layers) <= 618_000_000
-    assert {"recipe", "trained_on", "chosen_on", "hours", "machine", "threshold_rule"} <= set(spec.provenance)
+    assert {"recipe", "trained_on", "data_licence", "chosen_on", "hours", "machine", "threshold_rule"} <= set(
+        spec.provenance
+    )
 
 
 def test_card_says_the_licence_of_the_data_plainly():
