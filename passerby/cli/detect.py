@@ -89,8 +89,9 @@ def command(
             except SourceError as e:
                 failures.append(e)
     progress.clear()
+    unit = "frame" if items and all(i.kind == "video" for i in items) else "picture"
     things = (
-        f"{found_in_all} {'/'.join(detector.spec.labels)} in {pictures} {'picture' if pictures == 1 else 'pictures'}"
+        f"{found_in_all} found ({', '.join(detector.spec.labels)}) in {pictures} {unit}{'' if pictures == 1 else 's'}"
     )
     where = f"; written to {folder}/" if folder and pictures else ""
     if pictures or not failures:

@@ -52,7 +52,7 @@ def test_a_picture_is_written_with_its_boxes_into_found(detect, tmp_path, make_p
 def test_one_line_on_stderr_says_what_was_done(detect, tmp_path, make_picture):
     ran = detect(make_picture(tmp_path / "photo.png"), "--to", "boxes")
     (line,) = ran.err.splitlines()
-    assert " head in 1 picture, scores from 0, onnxruntime " in line
+    assert " found (head) in 1 picture, scores from 0, onnxruntime " in line
     assert line.endswith("written to boxes/")
 
 
