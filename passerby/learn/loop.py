@@ -57,8 +57,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     Raises SettingError, DataError and ModelError before the first step, TrainingError when the loss is not a number.
     """
     run, how = recipe.run, recipe.optimiser
-    if run.best_by not in BEST_BY:
-        raise SettingError(f"run.best_by: no score '{run.best_by}'{did_you_mean(run.best_by, BEST_BY)}")
+    check_settings(recipe)
     seed_everything(run.seed)
     keep_memory()
     if run.threads:
@@ -132,6 +131,22 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
         tell.line(_row_text(row, run.epochs))
     tell.line(f"best {run.best_by} {abs(state.best):.4f} at epoch {state.best_epoch}: {best}")
     return best
+
+
+def check_settings(recipe: Recipe) -> None:
+    """Raises SettingError for settings that no step can be made with, or that would be ignored in silence."""
+    run, how = recipe.run, recipe.optimiser
+    if run.best_by not in BEST_BY:
+        raise SettingError(f"run.best_by: no score '{run.best_by}'{did_you_mean(run.best_by, BEST_BY)}")
+    if run.batch < 2:
+        raise SettingError(f"run.batch is {run.batch}; batch norm needs at least 2 pictures")
+    for name in ("epochs", "evaluate_every"):
+        if getattr(run, name) < 1:
+            raise SettingError(f"run.{name} is {getattr(run, name)}, want at least 1")
+    if how.quality and recipe.model.loss != "focal":
+        raise SettingError("optimiser.quality belongs to model.loss=focal; set one or the other")
+    if how.focal_gamma < 1:
+        raise SettingError(f"optimiser.focal_gamma is {how.focal_gamma}, want at least 1")
 
 
 @dataclass

@@ -14,6 +14,7 @@ from passerby.errors import DataError, SettingError
 from passerby.learn import loop
 from passerby.learn.checkpoint import load_network
 from passerby.learn.loop import train
+from passerby.recipe import Recipe
 
 SWIFT = ("optimiser.kind=adamw", "optimiser.rate=0.01", "run.epochs=40", "run.evaluate_every=20")
 LESS_IS_BETTER = ("mr2", "miss_at_1fppi", "miss_rate", "fppi")
@@ -224,3 +225,20 @@ def test_training_pictures_without_objects_are_trained_on(run, without_objects):
         raise AssertionError(f"{word} is not JSON")
 
     assert len(json.loads((folder / "history.json").read_text(), parse_constant=refuse)) == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("run.batch=1", "batch norm needs at least 2"),
+        ("run.epochs=0", "run.epochs is 0"),
+        ("run.evaluate_every=0", "run.evaluate_every is 0"),
+        ("model.loss=mining", "optimiser.quality belongs to model.loss=focal"),
+        ("optimiser.focal_gamma=0.5", "want at least 1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_read(setting, text, teller, tmp_path):
+    recipe = Recipe().set("optimiser.quality=true", setting)
+    with pytest.raises(SettingError, match=text):
+        train(recipe, tmp_path / "run", teller())
+    assert not (tmp_path / "run").exists()
