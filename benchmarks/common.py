@@ -42,6 +42,18 @@ def interleaved(calls: Sequence[Callable[[], object]], rounds: int, warmup: int 
     return times
 
 
+def blocks(calls: Sequence[Callable[[], object]], rounds: int, block: int = 30, settle: int = 8) -> list[list[float]]:
+    """As `interleaved`, but each call runs `block` times before the next has its turn, the first `settle` not counted.
+
+    For engines: one that has just run keeps its threads spinning for a while, in the way of the other's.
+    """
+    times: list[list[float]] = [[] for _ in calls]
+    while len(times[-1]) < rounds:
+        for call, row in zip(calls, times, strict=True):
+            row += interleaved([call], block - settle, settle)[0]
+    return times
+
+
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 

@@ -127,7 +127,7 @@ def cost() -> str:
     from passerby.runtime.model_file import find_model, read_spec
 
     path = find_model("head")
-    spec = read_spec(path)[1]
+    spec = read_spec(path)
     parameters, macs, memory = (sum(getattr(x, k) for x in spec.layers) for k in ("parameters", "macs", "memory"))
     return "\n".join(
         [

@@ -8,7 +8,6 @@ import runpy
 import types
 import typing
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +167,8 @@ def load_recipe(name: str) -> Recipe:
             raise SettingError(f"{name}: no such recipe file")
         found = runpy.run_path(name).get("RECIPE")
     else:
-        shelf = resources.files("passerby.recipes")
-        known = sorted(p.name[:-3] for p in shelf.iterdir() if p.name.endswith(".py") and not p.name.startswith("_"))
+        shelf = Path(__file__).resolve().parent / "recipes"
+        known = sorted(p.stem for p in shelf.glob("*.py") if not p.name.startswith("_"))
         if name not in known:
             raise SettingError(f"no recipe '{name}'{did_you_mean(name, known)}; or give a .py file that sets RECIPE")
         found = runpy.run_path(str(shelf / f"{name}.py")).get("RECIPE")

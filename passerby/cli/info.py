@@ -21,20 +21,20 @@ def command(model: str | None, as_json: bool) -> None:
 
     if model is None:
         for name, path in shipped_models().items():
-            spec = read_spec(path)[1]
+            spec = read_spec(path)
             click.echo(
                 f"{name:<12}{'/'.join(spec.labels)}, {spec.width} x {spec.height}, {path.stat().st_size / 1e6:.1f} MB"
             )
         return
     path = find_model(model)
-    data, spec = read_spec(path)
+    spec = read_spec(path)
     if as_json:
         click.echo(spec.to_json())
         return
     card = path.with_suffix(".md")
     if card.is_file():
         click.echo(card.read_text(encoding="utf-8").strip() + "\n")
-    click.echo(f"{spec.name}: {'/'.join(spec.labels)}; {path} ({len(data) / 1e6:.2f} MB)")
+    click.echo(f"{spec.name}: {'/'.join(spec.labels)}; {path} ({path.stat().st_size / 1e6:.2f} MB)")
     click.echo(
         f"input {spec.width} x {spec.height} RGB bytes, {spec.resize}; {sum(map(len, spec.anchors))} default boxes"
     )

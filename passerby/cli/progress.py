@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 import time
 
@@ -26,7 +26,7 @@ class Progress:
             return
         self.last = now
         if self.terminal:
-            width = shutil.get_terminal_size().columns - 1
+            width = _columns() - 1
             print(f"\r{text[:width]:<{width}}", end="", file=sys.stderr, flush=True)
             self.open = True
         else:
@@ -35,6 +35,13 @@ class Progress:
     def clear(self) -> None:
         """Take the overwritten line away."""
         if self.open:
-            width = shutil.get_terminal_size().columns - 1
+            width = _columns() - 1
             print(f"\r{'':<{width}}\r", end="", file=sys.stderr, flush=True)
             self.open = False
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return 80

@@ -54,10 +54,9 @@ def clip(boxes: Floats, width: float, height: float) -> Floats:
 
 def intersection(a: Floats, b: Floats) -> Floats:
     """Area shared by every pair: a (N, 4), b (M, 4) -> (N, M), square pixels."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    size = np.maximum(high - low, 0)
-    return np.asarray(size[..., 0] * size[..., 1], np.float32)
+    width = np.minimum(a[:, 2, None], b[:, 2]) - np.maximum(a[:, 0, None], b[:, 0])
+    height = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
+    return np.asarray(np.maximum(width, 0) * np.maximum(height, 0), np.float32)
 
 
 def iou(a: Floats, b: Floats) -> Floats:

@@ -73,7 +73,7 @@ def flip(pixels: Pixels, truth: Truth) -> tuple[Pixels, Truth]:
     width = pixels.shape[1]
     boxes = truth.boxes.copy()
     boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
-    return np.ascontiguousarray(pixels[:, ::-1]), Truth(boxes, truth.labels, truth.difficult, truth.ignore)
+    return np.asarray(cv2.flip(pixels, 1), np.uint8), Truth(boxes, truth.labels, truth.difficult, truth.ignore)
 
 
 def colour(pixels: Pixels, how: Augment, rng: np.random.Generator) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -98,6 +99,8 @@ def make_loader(samples: SampleSet, spec: ModelSpec, recipe: Recipe, pin: bool) 
 
 
 def _start_worker(number: int) -> None:
-    """One thread a worker: the step needs the other cores."""
+    """One thread a worker, and after the step in line: workers fill the gaps that the step leaves on a CPU."""
+    if hasattr(os, "nice"):
+        os.nice(10)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -56,8 +56,8 @@ class Detector:
         from passerby.runtime.session import open_engine
 
         path = find_model(model)
-        data, spec = read_spec(path)
-        self._set(spec, open_engine(data, str(path), engine, threads), threshold, nms_iou, max_detections)
+        spec = read_spec(path)
+        self._set(spec, open_engine(path, str(path), engine, threads), threshold, nms_iou, max_detections)
 
     @classmethod
     def of(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 from passerby.errors import ModelError, SettingError, did_you_mean
 from passerby.spec import METADATA_KEY, ModelSpec
 
+MODELS = Path(__file__).resolve().parent.parent / "models"
 # Fields of ModelProto and StringStringEntryProto: onnx.proto3 of the ONNX specification.
 _METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -17,8 +18,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 def shipped_models() -> dict[str, Path]:
     """The models inside the package: name -> file."""
-    folder = Path(str(resources.files("passerby") / "models"))
-    return {p.stem: p for p in sorted(folder.glob("*.onnx"))}
+    return {p.stem: p for p in sorted(MODELS.glob("*.onnx"))}
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
@@ -38,33 +38,33 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     raise SettingError(f"no model '{text}'{did_you_mean(text, known)}; or give an .onnx file")
 
 
-def read_spec(path: Path) -> tuple[bytes, ModelSpec]:
-    """A model file's bytes and the spec in its metadata.
+def read_spec(path: Path) -> ModelSpec:
+    """The spec in a model file's metadata; only the pages that hold it are read.
 
     Raises ModelError when the file is cut short, no ONNX file, or not exported by passerby.
     """
     try:
-        data = path.read_bytes()
+        size = path.stat().st_size
+        if size == 0:
+            raise ModelError(f"{path}: the file is empty (0 bytes)")
+        with path.open("rb") as f:
+            data = memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as e:
         raise ModelError(f"{path}: cannot be read ({e.strerror or e})") from e
-    if not data:
-        raise ModelError(f"{path}: the file is empty (0 bytes)")
     try:
         entries = dict(_metadata(data))
     except (IndexError, ValueError, UnicodeDecodeError) as e:
-        raise ModelError(
-            f"{path}: not an ONNX file, or cut short ({len(data):,} bytes); copy or export it again"
-        ) from e
+        raise ModelError(f"{path}: not an ONNX file, or cut short ({size:,} bytes); copy or export it again") from e
     if METADATA_KEY not in entries:
         raise ModelError(
             f"{path}: an ONNX file, but not one of passerby's (no '{METADATA_KEY}' in its metadata); "
             "make one with passerby export"
         )
-    return data, ModelSpec.from_json(entries[METADATA_KEY], str(path))
+    return ModelSpec.from_json(entries[METADATA_KEY], str(path))
 
 
-def _metadata(data: bytes) -> Iterator[tuple[str, str]]:
-    for number, value in _fields(memoryview(data)):
+def _metadata(data: memoryview) -> Iterator[tuple[str, str]]:
+    for number, value in _fields(data):
         if number == _METADATA_PROPS:
             pair = {n: bytes(v).decode("utf-8") for n, v in _fields(value)}
             yield pair.get(_KEY, ""), pair.get(_VALUE, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -12,16 +13,18 @@ from passerby.errors import MissingExtraError, ModelError, SettingError, did_you
 from passerby.records import Floats, Pixels
 from passerby.runtime.detector import Engine
 
+Model = bytes | Path
+
 
 class OnnxRuntime:
     """ONNX Runtime on the CPU, float32."""
 
-    def __init__(self, data: bytes, where: str, threads: int) -> None:
+    def __init__(self, model: Model, where: str, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors come back as exceptions
         options.intra_op_num_threads = threads
         try:
-            self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as e:  # its errors have no public base class
             raise ModelError(f"{where}: ONNX Runtime cannot load it ({_first_line(e)}); copy or export it again") from e
         self.input = self.session.get_inputs()[0].name
@@ -36,7 +39,7 @@ class OnnxRuntime:
 class OpenVino:
     """OpenVINO on the CPU, in the precision it finds best (bfloat16 where the processor multiplies in it)."""
 
-    def __init__(self, data: bytes, where: str, threads: int) -> None:
+    def __init__(self, model: Model, where: str, threads: int) -> None:
         try:
             import openvino
         except ImportError as e:
@@ -46,7 +49,7 @@ class OpenVino:
         if threads:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         try:
-            compiled = core.compile_model(core.read_model(data), "CPU", settings)
+            compiled = core.compile_model(core.read_model(model), "CPU", settings)
         except RuntimeError as e:
             raise ModelError(f"{where}: OpenVINO cannot load it ({_first_line(e)}); copy or export it again") from e
         self.request = compiled.create_infer_request()
@@ -63,16 +66,16 @@ class OpenVino:
         )
 
 
-ENGINES: dict[str, Callable[[bytes, str, int], Engine]] = {
+ENGINES: dict[str, Callable[[Model, str, int], Engine]] = {
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
 }
 
 
-def open_engine(data: bytes, where: str, kind: str = "auto", threads: int = 0) -> Engine:
+def open_engine(model: Model, where: str, kind: str = "auto", threads: int = 0) -> Engine:
     """An engine with a model loaded.
 
-    data     the .onnx file's bytes; where: its name, for errors
+    model    the .onnx file, or its bytes; where: its name, for errors
     kind     a name from ENGINES, or "auto": OpenVINO where it is installed, else ONNX Runtime
     threads  0: as many as the engine likes
 
@@ -84,7 +87,7 @@ def open_engine(data: bytes, where: str, kind: str = "auto", threads: int = 0) -
         kind = "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
     if kind not in ENGINES:
         raise SettingError(f"no engine '{kind}'{did_you_mean(kind, ['auto', *ENGINES])}")
-    return ENGINES[kind](data, where, threads)
+    return ENGINES[kind](model, where, threads)
 
 
 def _first_line(error: Exception) -> str:

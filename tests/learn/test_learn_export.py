@@ -65,7 +65,7 @@ def test_agreement_is_measured_again_here_over_every_default_box(exported, make_
 def test_the_spec_in_the_file_is_that_of_the_checkpoint_with_its_layers(exported):
     path, out, spec, _ = exported
     network, of_checkpoint, _ = load_network(path)
-    _, of_file = read_spec(out)
+    of_file = read_spec(out)
     assert of_file == spec
     assert of_checkpoint.layers == ()
     assert of_file.with_(layers=()) == of_checkpoint

@@ -41,9 +41,8 @@ def reason(path):
     return text
 
 
-def test_a_good_file_gives_its_bytes_and_its_spec(tiny_model, tiny_bytes, tiny_spec):
-    data, spec = read_spec(tiny_model)
-    assert data == tiny_bytes
+def test_a_good_file_gives_its_spec(tiny_model, tiny_spec):
+    spec = read_spec(tiny_model)
     assert spec.to_json() == tiny_spec.to_json()
     assert (spec.name, spec.width, spec.height, spec.labels) == ("tiny", 64, 64, ("head",))
     assert sum(map(len, spec.anchors)) == (8 * 8 + 4 * 4 + 2 * 2 + 1) * 2
