@@ -19,7 +19,7 @@ check: $(VENV)/full.done
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/deptry passerby
+	$(BIN)/deptry .
 	$(BIN)/python docs/generate.py --check
 
 docs: $(VENV)/full.done
