@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -65,7 +66,8 @@ def save(name: str, title: str, rows: list[dict[str, object]]) -> None:
     print("  ".join(f"{k:>24}" for k in keys))
     for row in rows:
         print("  ".join(f"{row[k]!s:>24}" for k in keys))
-    command = "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    shown = ["DIR" if before == "--root" else word for before, word in pairwise(sys.argv)]
+    command = " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", *shown])
     document = {"title": title, "machine": machine(), "command": command, "rows": rows}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
