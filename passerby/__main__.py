@@ -1,5 +1,5 @@
 """`python -m passerby` is the command line."""
 
-from passerby.cli.main import run
+from passerby.cli.main import entry
 
-run()
+entry()
