@@ -134,12 +134,21 @@ class Truth:
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled picture on disk: where it is, its size when upright, and what is in it."""
+    """One labelled picture on disk.
+
+    path    of the picture file
+    width, height  when upright, pixels
+    truth   what is in it
+    label   of the whole picture, index into the data set's labels; None where only boxes were given
+    split   the part of the data set that it belongs to ("train"), "" where none is named
+    """
 
     path: Path
     width: int
     height: int
     truth: Truth
+    label: int | None = None
+    split: str = ""
 
     @property
     def name(self) -> str:
@@ -148,22 +157,41 @@ class Sample:
 
 @dataclass(frozen=True)
 class Note:
-    """Something a reader changed or left out: kind ("clipped"), file, object number (-1: the file), text."""
+    """Something that a data set has wrong, or that a reader changed or left out.
+
+    kind     a key of `passerby.data.kinds.KINDS`, e.g. "clipped"
+    file     where: the label file or the picture
+    item     number of the object in that file, from 0; -1: the file or the picture as a whole
+    text     what is wrong, with the numbers
+    line     of the file, from 1; 0: not known
+    count    how many things one note stands for
+    picture  the picture it is about, where there is one
+    box      x0 y0 x1 y1 as written, pixels, where it is about a box
+    """
 
     kind: str
     file: str
     item: int
     text: str
+    line: int = 0
+    count: int = 1
+    picture: Path | None = None
+    box: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class SampleSet(Sequence[Sample]):
-    """A data set as read: its samples, its labels, and a note for each thing the reader changed."""
+    """A data set as read: its samples, its labels, and a note for each thing the reader changed.
+
+    source  "format:name#split"
+    reason  why that format, where it was found out by looking; "" where it was said
+    """
 
     samples: tuple[Sample, ...]
     labels: tuple[str, ...]
     source: str = ""
     notes: tuple[Note, ...] = field(default=(), repr=False)
+    reason: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -179,8 +207,8 @@ class SampleSet(Sequence[Sample]):
         return int(sum(int((~s.truth.ignore).sum()) for s in self.samples))
 
     def note_counts(self) -> dict[str, int]:
-        """How many notes of each kind, the most frequent first."""
+        """How many things of each kind the notes tell of, the most frequent first."""
         kinds: dict[str, int] = {}
         for note in self.notes:
-            kinds[note.kind] = kinds.get(note.kind, 0) + 1
+            kinds[note.kind] = kinds.get(note.kind, 0) + note.count
         return dict(sorted(kinds.items(), key=lambda kv: -kv[1]))

@@ -3,39 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passerby.data import coco, folder, voc
+from passerby.data.classes import parse_classes
+from passerby.data.clean import Size, settle
+from passerby.data.listing import Listing
 from passerby.errors import DataError, did_you_mean
+from passerby.pictures import picture_size
 from passerby.records import SampleSet
 
-Reader = Callable[[Path, str, Sequence[str]], SampleSet]
 
-READERS: dict[str, Reader] = {
-    "voc": voc.read,
-    "coco": coco.read,
-    "folder": folder.read,
+@dataclass(frozen=True)
+class Reader:
+    """read   path and splits -> what the files state
+    signs  path -> why it looks like this format, "" where it does not
+    about  what it is, for the list of formats
+    """
+
+    read: Callable[[Path, Sequence[str]], Listing]
+    signs: Callable[[Path], str]
+    about: str
+
+
+READERS: dict[str, Reader] = {  # in the order in which a path is looked at; the first that knows it reads it
+    "voc": Reader(voc.read, voc.signs, "Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt"),
+    "coco": Reader(coco.read, coco.signs, "COCO JSON: images, annotations, categories"),
+    "folder": Reader(folder.read, folder.signs, "a folder of pictures without labels, known to hold no object"),
 }
 
 
-def load_data(source: str, labels: Sequence[str] = (), root: str | Path = ".") -> SampleSet:
+@dataclass(frozen=True)
+class Source:
+    """A data set as it was named: format, path and splits, and why that format where it was found out."""
+
+    format: str
+    path: Path
+    splits: tuple[str, ...]
+    reason: str = ""
+
+
+def find_source(text: str, root: str | Path = ".") -> Source:
+    """What `format:path#split` means; the format may be left out, and is then found out by looking.
+
+    text   e.g. "voc:scut_head#train_A,train_B", or only "scut_head"
+    root   relative paths start here
+
+    Raises DataError for an unknown format, a missing path, and a path that looks like none of the formats.
+    """
+    head, colon, rest = text.partition(":")
+    named = head in READERS and bool(colon)
+    name, _, split = (rest if named else text).partition("#")
+    path = Path(root) / name
+    if not path.exists():
+        if not named and colon and len(head) > 1:
+            raise DataError(f"data '{text}': no format '{head}'{did_you_mean(head, READERS)}")
+        raise DataError(f"data '{text}': no such file or folder: {path}")
+    splits = tuple(s.strip() for s in split.split(",") if s.strip())
+    if named:
+        return Source(head, path, splits)
+    for kind, reader in READERS.items():
+        if reason := reader.signs(path):
+            return Source(kind, path, splits, reason)
+    raise DataError(f"data '{text}': {path} looks like none of the formats {', '.join(READERS)}; say which: FORMAT:PATH")
+
+
+def load_data(
+    source: str,
+    labels: Sequence[str] = (),
+    root: str | Path = ".",
+    size_of: Callable[[Path], Size] = picture_size,
+) -> SampleSet:
     """Read a data set named as `format:path#split`, e.g. "voc:scut_head#train_A,train_B".
 
-    source   the format may be left out: a folder with Annotations is voc, a .json file coco, else a plain folder
-    labels   class names wanted, in order; empty: those the data has
+    source   the format may be left out: it is then found out by looking, and `reason` says why
+    labels   class names wanted, in order; empty: those the data has. "person=pedestrian+rider" merges and renames,
+             "ignore=crowd" makes regions in which nothing is judged
     root     relative paths start here
+    size_of  picture -> width and height when upright, where the caller knows a faster way
 
-    Raises DataError for an unknown format, a missing path or split, and labels that cannot be read at all.
+    Raises DataError for an unknown format, a missing path or split, and labels that cannot be read at all;
+    SettingError for `labels` that contradict themselves.
     """
-    kind, _, rest = source.partition(":") if source.split(":", 1)[0] in READERS else ("", "", source)
-    text, _, split = rest.partition("#")
-    path = Path(root) / text
-    head, colon, _ = source.partition(":")
-    if not kind and colon and len(head) > 1 and not path.exists():
-        raise DataError(f"data '{source}': no format '{head}'{did_you_mean(head, READERS)}")
-    if not path.exists():
-        raise DataError(f"data '{source}': no such file or folder: {path}")
-    return READERS[kind or _guess(path)](path, split, tuple(labels))
+    classes = parse_classes(labels)
+    found = find_source(source, root)
+    listing = READERS[found.format].read(found.path, found.splits)
+    return replace(settle(listing, classes, size_of), reason=found.reason)
 
 
 def join(sets: Sequence[SampleSet]) -> SampleSet:
@@ -52,9 +106,3 @@ def join(sets: Sequence[SampleSet]) -> SampleSet:
         ", ".join(part.source for part in sets),
         tuple(n for part in sets for n in part.notes),
     )
-
-
-def _guess(path: Path) -> str:
-    if path.is_file() and path.suffix == ".json":
-        return "coco"
-    return "voc" if (path / "Annotations").is_dir() else "folder"

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from passerby.errors import DataError, SourceError
-from passerby.pictures import is_picture_name, picture_size
-from passerby.records import Note, Sample, SampleSet, Truth
+from passerby.data.listing import Listed, Listing
+from passerby.errors import DataError
+from passerby.pictures import is_picture_name
 
 
-def read(root: Path, split: str = "", labels: Sequence[str] = ()) -> SampleSet:
-    """Read every picture of a folder (and of `split`, a folder inside it), sorted by name, each with an empty truth.
+def signs(path: Path) -> str:
+    """Why a folder looks like one of pictures only; "" where it does not."""
+    return "nothing but pictures was found in it" if path.is_dir() else ""
 
-    Pictures that cannot be read are left out with a Note. Raises DataError when none is left.
+
+def read(root: Path, splits: Sequence[str] = ()) -> Listing:
+    """List every picture of a folder (and of `splits`, folders inside it), sorted by name, without any object.
+
+    Raises DataError when a folder is missing or none holds a picture.
     """
-    folder = Path(root) / split if split else Path(root)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    samples, notes = [], []
-    for path in sorted(p for p in folder.rglob("*") if is_picture_name(p)):
-        try:
-            width, height = picture_size(path)
-            samples.append(Sample(path, width, height, Truth.of([])))
-        except SourceError as e:
-            notes.append(Note("left out", path.name, -1, str(e)))
-    if not samples:
-        raise DataError(f"{folder}: no picture in it")
-    return SampleSet(tuple(samples), tuple(labels), f"folder:{folder.name}", tuple(notes))
+    out = Listing(f"folder:{root.name}" + (f"#{','.join(splits)}" if splits else ""))
+    for split in splits or ("",):
+        folder = root / split
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+        for path in sorted(p for p in folder.rglob("*") if is_picture_name(p)):
+            out.add_picture(Listed(path, path.name, split=split))
+    if not out.pictures:
+        raise DataError(f"{root}: no picture in it")
+    return out

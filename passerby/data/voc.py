@@ -5,109 +5,110 @@ Coordinates are taken as they are written, as continuous pixels: x1 and y1 are t
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from passerby.data.clean import clean_box, settle_names
-from passerby.errors import DataError, SourceError, did_you_mean
-from passerby.pictures import EXTENSIONS, picture_size
-from passerby.records import Note, Sample, SampleSet, Truth
+from passerby.data.listing import DIFFICULT, IGNORE, Listed, Listing, inside, read_part, read_text
+from passerby.errors import DataError, did_you_mean
+from passerby.pictures import EXTENSIONS
+
+_OBJECT = re.compile(rb"<object[\s>]")
+_UNHELD = ("truncated", "occluded")  # flags that only some tools write, and no detector of ours uses
 
 
-@dataclass(frozen=True)
-class _Object:
-    name: str
-    box: tuple[float, ...]
-    difficult: bool
+def signs(path: Path) -> str:
+    """Why a folder looks like Pascal VOC; "" where it does not."""
+    return "it has a folder Annotations" if (path / "Annotations").is_dir() else ""
 
 
-def read(root: Path, split: str = "", labels: Sequence[str] = ()) -> SampleSet:
-    """Read a VOC folder.
+def read(root: Path, splits: Sequence[str] = ()) -> Listing:
+    """List a VOC folder.
 
     root     holds Annotations and JPEGImages
-    split    lists in ImageSets/Main, one or several joined with commas; empty: every annotation
-    labels   class names wanted, in order; empty: those that occur
+    splits   lists in ImageSets/Main; none: every annotation, each with the list that names it
 
-    A `<size>` that is missing or disagrees with the picture gives way to the picture's own. Boxes past the border
-    are cut, those without area dropped, mistyped names put right, pictures and annotations that cannot be read left
-    out: each with a Note. Raises DataError when the folder, a split or everything in it is unusable.
+    Raises DataError when a folder or a split is missing. An annotation that cannot be read is a note.
     """
-    root = Path(root)
-    notes: list[Note] = []
-    found: list[tuple[str, Path, int, int, list[_Object]]] = []
-    pictures = _pictures(root)
-    for name in _names(root, split):
-        path = root / "Annotations" / f"{name}.xml"
-        try:
-            size, objects = _parse(path)
-            if name not in pictures:
-                raise DataError(f"no picture {name}.* in JPEGImages")
-            width, height = picture_size(pictures[name])
-        except (DataError, SourceError) as e:
-            notes.append(Note("left out", path.name, -1, str(e)))
-            continue
-        if size != (width, height):
-            notes.append(Note("size", path.name, -1, f"<size> says {size[0]} x {size[1]}, picture {width} x {height}"))
-        found.append((path.name, pictures[name], width, height, objects))
-    source = f"voc:{root.name}" + (f"#{split}" if split else "")
-    if not found:
-        first = f"; the first: {notes[0].file}: {notes[0].text}" if notes else ""
-        raise DataError(f"{source}: no usable picture with an annotation{first}")
-    chosen, names = settle_names(Counter(o.name for *_, objects in found for o in objects), labels)
-    samples = [
-        Sample(picture, width, height, _truth(file, width, height, objects, chosen, names, notes))
-        for file, picture, width, height, objects in found
-    ]
-    return SampleSet(tuple(samples), chosen, source, tuple(notes))
-
-
-def _truth(
-    file: str,
-    width: int,
-    height: int,
-    objects: list[_Object],
-    labels: tuple[str, ...],
-    names: dict[str, str],
-    notes: list[Note],
-) -> Truth:
-    boxes, numbers, difficult = [], [], []
-    for i, o in enumerate(objects):
-        if o.name not in names:
-            notes.append(Note("dropped", file, i, f"class '{o.name}' is not among {list(labels)}"))
-            continue
-        if names[o.name] != o.name:
-            notes.append(Note("renamed", file, i, f"class '{o.name}' taken for '{names[o.name]}'"))
-        if box := clean_box(o.box, width, height, file, i, notes):
-            boxes.append(box)
-            numbers.append(labels.index(names[o.name]))
-            difficult.append(o.difficult)
-    return Truth.of(boxes, numbers, difficult)
-
-
-def _names(root: Path, split: str) -> list[str]:
-    """Picture names of the splits, each once, in the lists' order."""
+    out = Listing(f"voc:{root.name}", size_stated=True)
     if not (root / "Annotations").is_dir():
         raise DataError(f"{root}: no folder Annotations; is this Pascal VOC?")
-    if not split:
-        return sorted(p.stem for p in (root / "Annotations").glob("*.xml"))
+    pictures = _pictures(root)
+    names = _chosen(root, splits) if splits else _all(root)
+    for name, split in names.items():
+        file = f"{name}.xml"
+        try:
+            (width, height), objects, lines = _parse(inside(root / "Annotations", file))
+        except DataError as e:
+            out.tell("bad-labels", file, str(e))
+            continue
+        if name not in pictures:
+            out.tell("no-picture", file, f"no picture {name}.* in JPEGImages")
+            continue
+        picture = out.add_picture(Listed(pictures[name], file, 0, width, height, split=split))
+        for i, node in enumerate(objects):
+            _add(out, picture, file, node, i, lines[i] if i < len(lines) else 0)
+    if not splits:
+        labelled = set(names)
+        for name, path in pictures.items():
+            if name not in labelled:
+                out.tell("no-labels", path.name, "no annotation of this name")
+    return out
+
+
+def _add(out: Listing, picture: int, file: str, node: ET.Element, item: int, line: int) -> None:
+    values = {child.tag: child.text for child in node}
+    corners = {child.tag: child.text for child in node.find("bndbox") or ()}
+    box = []
+    for key in ("xmin", "ymin", "xmax", "ymax"):
+        try:
+            box.append(float(corners.get(key) or ""))
+        except ValueError:
+            out.tell("bad-object", file, f"<{key}> is {corners.get(key)!r:.80}, not a number", item, line)
+            return
+    flags = DIFFICULT if (values.get("difficult") or "").strip() == "1" else 0
+    if (values.get("ignore") or "").strip() == "1":  # our own, see data/write.py: VOC has no ignore regions
+        flags = IGNORE
+    out.add_object(picture, (values.get("name") or "").strip(), box, item, line, flags)
+    out.unheld.update(key for key in _UNHELD if (values.get(key) or "0").strip() != "0")
+
+
+def _chosen(root: Path, splits: Sequence[str]) -> dict[str, str]:
+    """{picture name: split} of the lists, each name once, in the lists' order."""
     lists = root / "ImageSets" / "Main"
-    names: dict[str, None] = {}
-    for part in split.split(","):
-        path = lists / f"{part.strip()}.txt"
+    names: dict[str, str] = {}
+    for split in splits:
+        path = lists / f"{split}.txt"
         if not path.is_file():
             known = [p.stem for p in lists.glob("*.txt")]
-            raise DataError(f"{root}: no split '{part.strip()}' in ImageSets/Main{did_you_mean(part.strip(), known)}")
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as e:
-            raise DataError(f"{path}: cannot be read: {e}") from e
-        for line in text.splitlines():
-            if fields := line.split():  # VOC's class lists have a second column; -1: the class is not there
-                names[fields[0]] = None
-    return list(names)
+            raise DataError(f"{root}: no split '{split}' in ImageSets/Main{did_you_mean(split, known)}")
+        for name in _names(path):
+            names.setdefault(name, split)
+    return names
+
+
+def _all(root: Path) -> dict[str, str]:
+    """{picture name: the list that names it, or ""} of every annotation; lists that join others do not count."""
+    split: dict[str, str] = {}
+    for path in sorted((root / "ImageSets" / "Main").glob("*.txt")):
+        if not path.stem.startswith("trainval"):
+            try:
+                names = _names(path)
+            except DataError:
+                continue
+            for name in names:
+                split.setdefault(name, path.stem)
+    return {p.stem: split.get(p.stem, "") for p in sorted((root / "Annotations").glob("*.xml"))}
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        text = read_text(path)
+    except DataError as e:
+        raise DataError(f"{path}: {e}") from e
+    # VOC's class lists have a second column; -1: the class is not there
+    return [fields[0] for line in text.splitlines() if (fields := line.split())]
 
 
 def _pictures(root: Path) -> dict[str, Path]:
@@ -117,33 +118,30 @@ def _pictures(root: Path) -> dict[str, Path]:
     return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in EXTENSIONS}
 
 
-def _parse(path: Path) -> tuple[tuple[int, int], list[_Object]]:
-    """Size as written (0 x 0 when missing) and objects of one file. Raises DataError naming object and field."""
+def _parse(path: Path) -> tuple[tuple[int, int], list[ET.Element], list[int]]:
+    """Size as written (0 x 0 when missing), objects, and the line of each (none where they cannot be told)."""
+    text = read_part(path)
+    plain = text.replace(b"\0", b"")  # UTF-16 holds a zero beside each ASCII letter
+    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
+        raise DataError("it declares XML entities, which no annotation needs: refused")
     try:
-        text = path.read_bytes()
-        plain = text.replace(b"\0", b"")  # UTF-16 holds a zero beside each ASCII letter
-        if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
-            raise DataError("it declares XML entities, which no annotation needs: refused")
         tree = ET.fromstring(text)
-    except FileNotFoundError as e:
-        raise DataError("no such annotation") from e
-    except (OSError, ET.ParseError, ValueError, LookupError) as e:  # the last two: an encoding expat cannot read
+    except (ET.ParseError, ValueError, LookupError) as e:  # the last two: an encoding expat cannot read
         raise DataError(f"cannot be read: {e}") from e
-    objects = []
-    for i, node in enumerate(tree.iter("object")):
-        corners = []
-        for key in ("xmin", "ymin", "xmax", "ymax"):
-            text_value = node.findtext(f"bndbox/{key}")
-            try:
-                corners.append(float(text_value or ""))
-            except ValueError as e:
-                raise DataError(f"object {i}: <{key}> is {text_value!r}, not a number") from e
-        objects.append(
-            _Object(
-                (node.findtext("name") or "").strip(), tuple(corners), node.findtext("difficult", "0").strip() == "1"
-            )
-        )
-    return (_whole(tree.findtext("size/width")), _whole(tree.findtext("size/height"))), objects
+    objects = list(tree.iter("object"))
+    lines = _lines(text)
+    size = (_whole(tree.findtext("size/width")), _whole(tree.findtext("size/height")))
+    return size, objects, lines if len(lines) == len(objects) else []
+
+
+def _lines(text: bytes) -> list[int]:
+    """The line of each <object>."""
+    lines, line, last = [], 1, 0
+    for found in _OBJECT.finditer(text):
+        line += text.count(b"\n", last, found.start())
+        last = found.start()
+        lines.append(line)
+    return lines
 
 
 def _whole(text: str | None) -> int:
