@@ -43,6 +43,9 @@ class Source:
     splits: tuple[str, ...]
     reason: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.format}:{self.path.name}" + (f"#{','.join(self.splits)}" if self.splits else "")
+
 
 def find_source(text: str, root: str | Path = ".") -> Source:
     """What `format:path#split` means; the format may be left out, and is then found out by looking.
@@ -66,7 +69,9 @@ def find_source(text: str, root: str | Path = ".") -> Source:
     for kind, reader in READERS.items():
         if reason := reader.signs(path):
             return Source(kind, path, splits, reason)
-    raise DataError(f"data '{text}': {path} looks like none of the formats {', '.join(READERS)}; say which: FORMAT:PATH")
+    raise DataError(
+        f"data '{text}': {path} looks like none of the formats {', '.join(READERS)}; say which: FORMAT:PATH"
+    )
 
 
 def load_data(
@@ -89,7 +94,7 @@ def load_data(
     classes = parse_classes(labels)
     found = find_source(source, root)
     listing = READERS[found.format].read(found.path, found.splits)
-    return replace(settle(listing, classes, size_of), reason=found.reason)
+    return replace(settle(listing, classes, str(found), size_of), reason=found.reason)
 
 
 def join(sets: Sequence[SampleSet]) -> SampleSet:

@@ -21,11 +21,14 @@ Order = tuple[int, int]  # of a note: number of the picture, number of the objec
 MOST_OBJECTS = 20_000  # in one picture; the most crowded photographs have a few thousand
 
 
-def settle(listing: Listing, classes: Classes, size_of: Callable[[Path], Size] = picture_size) -> SampleSet:
+def settle(
+    listing: Listing, classes: Classes, source: str, size_of: Callable[[Path], Size] = picture_size
+) -> SampleSet:
     """Apply the rules of `kinds.KINDS` to what the files state.
 
     listing  as a reader made it
     classes  which are wanted, and what they are called; no labels: all
+    source   the data set, for messages: "format:name#split"
     size_of  picture -> width and height when upright; raises SourceError for a picture that cannot be read
 
     The picture's own size counts, whatever the labels state. Boxes made on the unturned raster of a picture that EXIF
@@ -45,14 +48,14 @@ def settle(listing: Listing, classes: Classes, size_of: Callable[[Path], Size] =
     if not used.any():
         first = min(notes, key=lambda n: n[0])[1] if notes else None
         told = f"; the first: {first.file}: {first.text}" if first else ""
-        raise DataError(f"{listing.source}: no usable picture{told}")
-    labels, names, columns, numbers = _classes(listing, columns, classes, used, notes)
+        raise DataError(f"{source}: no usable picture{told}")
+    labels, names, columns, numbers = _classes(listing, columns, classes, source, used, notes)
     box, kept = _boxes(listing, columns, sizes, turned, used[columns.picture] & (numbers >= 0), notes)
     samples = _samples(listing, columns, labels, names, sizes, numbers, box, kept)
     for what, count in sorted(listing.unheld.items()):
-        notes.append(((len(sizes), -1), Note("not-held", listing.source, -1, what, count=count)))
+        notes.append(((len(sizes), -1), Note("not-held", source, -1, what, count=count)))
     notes.sort(key=lambda n: n[0])
-    return SampleSet(tuple(samples), labels, listing.source, tuple(n for _, n in notes))
+    return SampleSet(tuple(samples), labels, source, tuple(n for _, n in notes))
 
 
 def _sizes(
@@ -90,6 +93,7 @@ def _classes(
     listing: Listing,
     columns: Columns,
     classes: Classes,
+    source: str,
     used: NDArray[np.bool_],
     notes: list[tuple[Order, Note]],
 ) -> tuple[tuple[str, ...], dict[str, str], Columns, NDArray[np.int64]]:
@@ -116,7 +120,7 @@ def _classes(
             kind, text = "unknown-class", f"class '{name}' is not among {list(labels)}; a slip of '{near}'?"
         else:
             text = f"class '{name}' is not among {list(labels)}"
-            notes.append(((len(used), -1), Note("not-chosen", listing.source, -1, text, count=count)))
+            notes.append(((len(used), -1), Note("not-chosen", source, -1, text, count=count)))
             continue
         notes.extend(_of(listing, columns, i, kind, text) for i in objects)
     return labels, names, replace(columns, flags=flags), numbers

@@ -38,7 +38,7 @@ def read(path: Path, splits: Sequence[str] = ()) -> Listing:
     Raises DataError naming list, number and field when a file is not what it should be.
     """
     files = _chosen(path, splits)
-    out = Listing(f"coco:{files[0].name}" if len(files) == 1 else f"coco:{path.name}#{','.join(splits)}".rstrip("#"))
+    out = Listing()
     for file in files:
         _File(out, file).read()
     return out

@@ -20,7 +20,7 @@ def read(root: Path, splits: Sequence[str] = ()) -> Listing:
 
     Raises DataError when a folder is missing or none holds a picture.
     """
-    out = Listing(f"folder:{root.name}" + (f"#{','.join(splits)}" if splits else ""))
+    out = Listing()
     for split in splits or ("",):
         folder = root / split
         if not folder.is_dir():

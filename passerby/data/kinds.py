@@ -24,7 +24,9 @@ class Kind:
 KINDS: dict[str, Kind] = {
     # pictures
     "unreadable": Kind("error", "picture missing its end, damaged, empty or no picture", "the picture is left out"),
-    "damaged": Kind("error", "JPEG damaged in the middle: it decodes, with wrong pixels", "", "the picture is left out"),
+    "damaged": Kind(
+        "error", "JPEG damaged in the middle: it decodes, with wrong pixels", "", "the picture is left out"
+    ),
     "no-picture": Kind("error", "labels whose picture is not there", "they are left out"),
     "no-labels": Kind("warning", "picture that no label file speaks of", "it is not part of the set"),
     "size": Kind("warning", "stated size disagrees with the picture", "the picture's own size counts"),

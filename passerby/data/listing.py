@@ -47,8 +47,7 @@ class Listing:
     class is asked for; RELATIVE, its box is in shares of the picture's width and height.
     """
 
-    def __init__(self, source: str, classes: Iterable[str] = (), size_stated: bool = False) -> None:
-        self.source = source
+    def __init__(self, classes: Iterable[str] = (), size_stated: bool = False) -> None:
         self.size_stated = size_stated  # whether the format wants a size, so that none is a flaw
         self.classes = tuple(classes)  # in the data set's own order, where it states one
         self.pictures: list[Listed] = []

@@ -31,7 +31,7 @@ def read(root: Path, splits: Sequence[str] = ()) -> Listing:
 
     Raises DataError when a folder or a split is missing. An annotation that cannot be read is a note.
     """
-    out = Listing(f"voc:{root.name}", size_stated=True)
+    out = Listing(size_stated=True)
     if not (root / "Annotations").is_dir():
         raise DataError(f"{root}: no folder Annotations; is this Pascal VOC?")
     pictures = _pictures(root)

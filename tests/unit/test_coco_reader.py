@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from passerby.data.coco import read
+from passerby.data import load_data
 from passerby.errors import DataError
 
 TWO = [{"id": 7, "name": "person"}, {"id": 3, "name": "head"}]
@@ -12,6 +12,10 @@ TWO = [{"id": 7, "name": "person"}, {"id": 3, "name": "head"}]
 
 def row(bbox=(1, 2, 10, 20), category=1, image=1, **more):
     return {"image_id": image, "category_id": category, "bbox": bbox, **more}
+
+
+def read(path, split="", labels=()):
+    return load_data(f"coco:{path}#{split}", labels)
 
 
 def notes(found):
@@ -43,14 +47,14 @@ def test_a_crowd_is_a_region_to_ignore_and_no_object(make_coco):
 @pytest.mark.parametrize("bbox", [None, [1, 2, 3], [1, 2, 3, 4, 5], ["a", 1, 2, 3], 7])
 def test_a_bad_bbox_is_dropped_and_shown(make_coco, bbox):
     found = read(make_coco([row(), row(bbox)]))
-    assert notes(found) == [("dropped", 1)]
+    assert notes(found) == [("bad-object", 1)]
     assert found.notes[0].text == f"bbox is {bbox!r}, want [x, y, width, height]"
     assert found.objects() == 1
 
 
 def test_a_missing_bbox_is_dropped(make_coco):
     found = read(make_coco([{"image_id": 1, "category_id": 1}]))
-    assert notes(found) == [("dropped", 0)]
+    assert notes(found) == [("bad-object", 0)]
 
 
 @pytest.mark.parametrize(
@@ -58,9 +62,9 @@ def test_a_missing_bbox_is_dropped(make_coco):
     [
         ((50, 30, 20, 20), ["clipped"], [[50, 30, 60, 40]]),
         ((11, 22, -10, -20), ["swapped"], [[1, 2, 11, 22]]),
-        ((5, 5, 0, 9), ["dropped"], []),
-        ((61, 5, 9, 9), ["dropped"], []),
-        ((float("nan"), 5, 9, 9), ["dropped"], []),
+        ((5, 5, 0, 9), ["no-area"], []),
+        ((61, 5, 9, 9), ["outside"], []),
+        ((float("nan"), 5, 9, 9), ["not-a-number"], []),
     ],
 )
 def test_boxes_follow_the_same_rules_as_voc(make_coco, bbox, kinds, left):
@@ -99,8 +103,8 @@ def test_pictures_are_looked_for_in_three_places(make_coco, place):
 def test_a_missing_picture_is_left_out_and_none_left_is_an_error(make_coco):
     both = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "gone.png"}]
     found = read(make_coco([], images=both))
-    assert [(n.kind, n.file) for n in found.notes] == [("left out", "gone.png")]
-    with pytest.raises(DataError, match=r"none of its 1 pictures can be used; the first: picture gone\.png is neither"):
+    assert [(n.kind, n.file) for n in found.notes] == [("no-picture", "gone.png")]
+    with pytest.raises(DataError, match=r"no usable picture; the first: gone\.png: picture gone\.png is neither"):
         read(make_coco([], images=both[1:]))
 
 
@@ -153,7 +157,7 @@ def test_a_turned_jpeg_has_its_upright_size(make_coco, turn_jpeg):
 
 def test_an_annotation_of_an_unknown_picture_is_noted(make_coco):
     found = read(make_coco([row(), row(image=99)]))
-    assert notes(found) == [("dropped", 1)]
+    assert notes(found) == [("no-picture", 1)]
 
 
 def test_a_category_put_right_is_noted(make_coco):
@@ -165,7 +169,7 @@ def test_a_category_put_right_is_noted(make_coco):
 def test_no_category_at_all_makes_no_class(make_coco):
     found = read(make_coco([row()], []))
     assert found.labels == ()
-    assert notes(found) == [("dropped", 0)]
+    assert notes(found) == [("bad-class", 0)]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_an_id_that_is_no_number_or_text_is_a_data_error(make_coco, lists):
 
 
 def test_a_number_too_large_for_a_float_is_a_bad_bbox(make_coco):
-    assert notes(read(make_coco([row((1, 2, 10**400, 4))]))) == [("dropped", 0)]
+    assert notes(read(make_coco([row((1, 2, 10**400, 4))]))) == [("bad-object", 0)]
 
 
 def test_brackets_without_end_are_not_readable_json(tmp_path):

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from passerby.data import load_data
-from passerby.data.voc import read
 from passerby.errors import DataError
 
 HEAD = ("head", 1, 2, 11, 22)
+
+
+def read(path, split="", labels=()):
+    return load_data(f"voc:{path}#{split}", labels)
 
 
 def notes(found):
@@ -34,7 +37,7 @@ def test_a_wrong_or_missing_size_gives_way_to_the_pictures_own(make_voc, size, t
     found = read(make_voc({"a": [HEAD]}, size=size))
     assert (found[0].width, found[0].height) == (60, 40)
     assert notes(found) == [("size", "a.xml", -1)]
-    assert found.notes[0].text == f"<size> says {told}, picture 60 x 40"
+    assert found.notes[0].text == f"stated {told}, picture 60 x 40"
 
 
 @pytest.mark.parametrize(
@@ -44,10 +47,10 @@ def test_a_wrong_or_missing_size_gives_way_to_the_pictures_own(make_voc, size, t
         ((5, 5, 60.5, 41), "clipped", [[5, 5, 60, 40]]),
         ((11, 22, 1, 2), "swapped", [[1, 2, 11, 22]]),
         ((11, 2, 1, 22), "swapped", [[1, 2, 11, 22]]),
-        ((5, 5, 5, 20), "dropped", []),
-        ((70, 5, 80, 20), "dropped", []),
-        (("nan", 5, 8, 20), "dropped", []),
-        (("inf", 5, 8, 20), "dropped", []),
+        ((5, 5, 5, 20), "no-area", []),
+        ((70, 5, 80, 20), "outside", []),
+        (("nan", 5, 8, 20), "not-a-number", []),
+        (("inf", 5, 8, 20), "not-a-number", []),
     ],
 )
 def test_a_bad_box_is_put_right_or_dropped_with_a_note(make_voc, corners, kind, left):
