@@ -17,7 +17,9 @@ from passerby.records import SampleSet
 
 @dataclass(frozen=True)
 class Reader:
-    """read   path and splits -> what the files state
+    """One format.
+
+    read   path and splits -> what the files state
     signs  path -> why it looks like this format, "" where it does not
     about  what it is, for the list of formats
     """

@@ -40,7 +40,7 @@ def settle(
     sizes, turned = _sizes(listing, size_of, notes)
     columns = listing.columns()
     many = np.bincount(columns.picture, minlength=len(listing.pictures)) > MOST_OBJECTS
-    for p in np.flatnonzero(many & (sizes[:, 0] > 0)):
+    for p in np.flatnonzero(many & (sizes[:, 0] > 0)).tolist():
         count = int((columns.picture == p).sum())
         notes.append(((p, -1), _note(listing, p, "too-many", f"{count:,} objects; at most {MOST_OBJECTS:,} are read")))
         sizes[p] = 0
@@ -78,7 +78,7 @@ def _sizes(
             notes.append(((p, -1), _note(listing, p, "unreadable" if there else "no-picture", text)))
             continue
         told = (picture.width, picture.height)
-        if told == (0, 0) and not listing.size_stated or told == (width, height):
+        if (told == (0, 0) and not listing.size_stated) or told == (width, height):
             continue
         text = f"stated {told[0]} x {told[1]}, picture {width} x {height}"
         if told == (height, width) and (way := orientation_of(picture.path)) > 4:
@@ -122,7 +122,7 @@ def _classes(
             text = f"class '{name}' is not among {list(labels)}"
             notes.append(((len(used), -1), Note("not-chosen", source, -1, text, count=count)))
             continue
-        notes.extend(_of(listing, columns, i, kind, text) for i in objects)
+        notes.extend(_of(listing, columns, i, kind, text) for i in objects.tolist())
     return labels, names, replace(columns, flags=flags), numbers
 
 
@@ -141,7 +141,7 @@ def _boxes(
     box[relative] *= limit[relative]
 
     def tell(which: NDArray[np.bool_], kind: str, text: str) -> None:
-        for i in np.flatnonzero(which):
+        for i in np.flatnonzero(which).tolist():
             p = int(columns.picture[i])
             shown = [round(float(v), 2) for v in box[i]]
             full = text.format(width=sizes[p, 0], height=sizes[p, 1]) + f": {shown}"

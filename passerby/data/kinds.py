@@ -9,7 +9,9 @@ SEVERITIES = ("error", "warning", "info")  # worst first
 
 @dataclass(frozen=True)
 class Kind:
-    """severity   error: something is lost or wrong as it stands; warning: look at it; info: good to know
+    """One kind of flaw.
+
+    severity   error: something is lost or wrong as it stands; warning: look at it; info: good to know
     meaning    what it is
     done       what every reader does about it, in training and measuring as well; "": nothing
     fixed      what `check --fix` does in the copy, where that is more
@@ -24,9 +26,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     # pictures
     "unreadable": Kind("error", "picture missing its end, damaged, empty or no picture", "the picture is left out"),
-    "damaged": Kind(
-        "error", "JPEG damaged in the middle: it decodes, with wrong pixels", "", "the picture is left out"
-    ),
+    "damaged": Kind("error", "JPEG damaged in the middle: it decodes, wrongly", "", "the picture is left out"),
     "no-picture": Kind("error", "labels whose picture is not there", "they are left out"),
     "no-labels": Kind("warning", "picture that no label file speaks of", "it is not part of the set"),
     "size": Kind("warning", "stated size disagrees with the picture", "the picture's own size counts"),
