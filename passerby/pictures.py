@@ -33,12 +33,8 @@ def read_picture(path: str | os.PathLike[str]) -> Pixels:
 
 def decode_picture(data: bytes, where: str) -> Pixels:
     """Decode a picture in memory; `where` names it in errors. Same result and errors as `read_picture`."""
-    if not data:
-        raise SourceError(f"{where}: the file is empty (0 bytes)")
-    if _cut_short(data):
-        raise SourceError(f"{where}: the picture is cut short ({len(data):,} bytes and no end mark); copy it again")
-    if part := _damaged_part(data):
-        raise SourceError(f"{where}: the picture is damaged (wrong checksum of its {part} part); copy it again")
+    if wrong := damage(data):
+        raise SourceError(f"{where}: {wrong}")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as e:
@@ -46,6 +42,17 @@ def decode_picture(data: bytes, where: str) -> Pixels:
     if pixels is None:
         raise SourceError(f"{where}: not a picture that can be read (want {_KINDS})")
     return np.asarray(pixels, np.uint8)
+
+
+def damage(data: bytes) -> str:
+    """What is wrong with a picture's bytes that decoders pass over in silence; "" where nothing is."""
+    if not data:
+        return "the file is empty (0 bytes)"
+    if _cut_short(data):
+        return f"the picture is cut short ({len(data):,} bytes and no end mark); copy it again"
+    if part := _damaged_part(data):
+        return f"the picture is damaged (wrong checksum of its {part} part); copy it again"
+    return ""
 
 
 def picture_size(path: Path) -> tuple[int, int]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
 import click
 
 from passerby import __version__
-from passerby.errors import PasserbyError, did_you_mean
+from passerby.cli.verbs import Verbs
+from passerby.errors import PasserbyError
 
 VERBS = {  # verb: module, in the order of --help
     "detect": "passerby.cli.detect",
@@ -17,37 +17,18 @@ VERBS = {  # verb: module, in the order of --help
     "info": "passerby.cli.info",
     "train": "passerby.cli.train",
     "export": "passerby.cli.export",
+    "data": "passerby.cli.data",
 }
 
 
-class Verbs(click.Group):
-    """Commands whose modules are imported only when needed."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(VERBS[name]).command
-        return command
-
-    def resolve_command(
-        self, context: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0] if args else ""
-        if name and name not in VERBS and not name.startswith("-"):
-            raise click.UsageError(f"no verb '{name}'{did_you_mean(name, VERBS)}")
-        return super().resolve_command(context, args)
-
-
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Verbs, table=VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="passerby")
 def main() -> None:
     """Find people in pictures and video: where they are, never who they are.
 
     Exit codes: 0 done; 1 other; 2 a wrong setting; 3 a source, 4 a data set, 5 a model that cannot be read;
-    6 a target that cannot be written; 7 an extra that is not installed; 8 training, 9 export that failed.
+    6 a target that cannot be written; 7 an extra that is not installed; 8 training, 9 export that failed;
+    10 errors found by `data check`.
     """
 
 

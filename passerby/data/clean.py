@@ -4,21 +4,80 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passerby.data.classes import Classes, looks_like, settle_names
-from passerby.data.listing import ANY_CLASS, DIFFICULT, IGNORE, RELATIVE, Columns, Listing
+from passerby.data.listing import (
+    ANY_CLASS,
+    DIFFICULT,
+    IGNORE,
+    MOST_NOTES,
+    RELATIVE,
+    Columns,
+    Listed,
+    Listing,
+    printable,
+    there,
+)
 from passerby.errors import DataError, SourceError
 from passerby.pictures import orientation_of, picture_size
 from passerby.records import Floats, Note, Sample, SampleSet, Truth
 
 Size = tuple[int, int]
+Side = int | NDArray[np.float64]
 Order = tuple[int, int]  # of a note: number of the picture, number of the object
 MOST_OBJECTS = 20_000  # in one picture; the most crowded photographs have a few thousand
+ROUNDING = 0.01  # pixels past the border that are no mistake: what shares of six digits leave
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a sample comes from: its entry, and number and line of each of its objects in the label file."""
+
+    picture: Listed
+    item: NDArray[np.int32]
+    line: NDArray[np.int32]
+
+
+class Notes:
+    """Notes in the order of pictures and objects; of each kind MOST_NOTES are kept, and the rest are counted."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.rows: list[tuple[Order, Note]] = [((-1, -1), n) for n in listing.notes]
+        self.made = Counter(n.kind for n in listing.notes)
+        self.told = Counter(listing.told)  # the things that the notes of a kind stand for
+
+    def add(self, order: Order, note: Note) -> None:
+        """Add a note of picture and object number `order`."""
+        self.told[note.kind] += note.count
+        self.made[note.kind] += 1
+        if self.made[note.kind] <= MOST_NOTES:
+            self.rows.append((order, note))
+
+    def room(self, kind: str, wanted: int) -> int:
+        """How many of the `wanted` notes of a kind are to be made; the others are counted here and now."""
+        room = min(max(0, MOST_NOTES - self.made[kind]), wanted)
+        self.told[kind] += wanted - room
+        return room
+
+    def first(self) -> str:
+        """The first one, for the message that nothing is left."""
+        note = min(self.rows, key=lambda n: n[0])[1] if self.rows else None
+        return f"; the first: {printable(note.file)}: {note.text}" if note else ""
+
+    def all(self, source: str) -> tuple[Note, ...]:
+        """All of them in order, and a note for those of each kind that were only counted."""
+        self.rows.sort(key=lambda n: n[0])
+        notes = [n for _, n in self.rows]
+        kept: Counter[str] = Counter()
+        for note in notes:
+            kept[note.kind] += note.count
+        more = [(kind, n - kept[kind]) for kind, n in self.told.items() if n > kept[kind]]
+        return (*notes, *(Note(kind, source, -1, f"and {n:,} more like these", count=n) for kind, n in more))
 
 
 def settle(
@@ -36,46 +95,52 @@ def settle(
     or with a coordinate that is not finite is dropped.
     Raises DataError when no picture is left.
     """
-    notes: list[tuple[Order, Note]] = [((-1, -1), n) for n in listing.notes]
+    return settle_rows(listing, classes, source, size_of)[0]
+
+
+def settle_rows(
+    listing: Listing, classes: Classes, source: str, size_of: Callable[[Path], Size] = picture_size
+) -> tuple[SampleSet, list[Origin]]:
+    """`settle`, and for each sample where it comes from in the listing."""
+    notes = Notes(listing)
     sizes, turned = _sizes(listing, size_of, notes)
     columns = listing.columns()
     many = np.bincount(columns.picture, minlength=len(listing.pictures)) > MOST_OBJECTS
     for p in np.flatnonzero(many & (sizes[:, 0] > 0)).tolist():
         count = int((columns.picture == p).sum())
-        notes.append(((p, -1), _note(listing, p, "too-many", f"{count:,} objects; at most {MOST_OBJECTS:,} are read")))
+        notes.add((p, -1), _note(listing, p, "too-many", f"{count:,} objects; at most {MOST_OBJECTS:,} are read"))
         sizes[p] = 0
     used = sizes[:, 0] > 0
     if not used.any():
-        first = min(notes, key=lambda n: n[0])[1] if notes else None
-        told = f"; the first: {first.file}: {first.text}" if first else ""
-        raise DataError(f"{source}: no usable picture{told}")
+        raise DataError(f"{source}: no usable picture{notes.first()}")
     labels, names, columns, numbers = _classes(listing, columns, classes, source, used, notes)
     box, kept = _boxes(listing, columns, sizes, turned, used[columns.picture] & (numbers >= 0), notes)
-    samples = _samples(listing, columns, labels, names, sizes, numbers, box, kept)
+    samples, origins = _samples(listing, columns, labels, names, sizes, numbers, box, kept)
     for what, count in sorted(listing.unheld.items()):
-        notes.append(((len(sizes), -1), Note("not-held", source, -1, what, count=count)))
-    notes.sort(key=lambda n: n[0])
-    return SampleSet(tuple(samples), labels, source, tuple(n for _, n in notes))
+        notes.add((len(sizes), -1), Note("not-held", source, -1, printable(what), count=count))
+    if not samples:  # every picture has a class of its own, and none of them is wanted
+        raise DataError(f"{source}: no picture of a class among {list(labels)}")
+    return SampleSet(tuple(samples), labels, source, notes.all(source)), origins
 
 
-def _sizes(
-    listing: Listing, size_of: Callable[[Path], Size], notes: list[tuple[Order, Note]]
-) -> tuple[NDArray[np.int64], dict[int, int]]:
+def _sizes(listing: Listing, size_of: Callable[[Path], Size], notes: Notes) -> tuple[NDArray[np.int64], dict[int, int]]:
     """(P, 2) width and height of each picture, 0 where it cannot be used; {picture: EXIF orientation of its labels}."""
     sizes = np.zeros((len(listing.pictures), 2), np.int64)
     turned: dict[int, int] = {}
     seen: dict[tuple[Path, str], int] = {}
     for p, picture in enumerate(listing.pictures):
+        if p in listing.left_out:
+            continue
         if seen.setdefault((picture.path, picture.split), p) != p:
-            notes.append(((p, -1), _note(listing, p, "listed-twice", f"{picture.path.name} is listed again")))
+            notes.add((p, -1), _note(listing, p, "listed-twice", f"{picture.path.name} is listed again"))
             continue
         try:
             sizes[p] = width, height = size_of(picture.path)
         except SourceError as e:
-            there = picture.path.is_file()
+            found = there(picture.path)
             text = str(e).removeprefix(f"{picture.path}: ")
-            text = text if there else f"its picture {picture.path.name} is not there"
-            notes.append(((p, -1), _note(listing, p, "unreadable" if there else "no-picture", text)))
+            text = text if found else f"its picture {picture.path.name} is not there"
+            notes.add((p, -1), _note(listing, p, "unreadable" if found else "no-picture", text))
             continue
         told = (picture.width, picture.height)
         if (told == (0, 0) and not listing.size_stated) or told == (width, height):
@@ -83,9 +148,9 @@ def _sizes(
         text = f"stated {told[0]} x {told[1]}, picture {width} x {height}"
         if told == (height, width) and (way := orientation_of(picture.path)) > 4:
             turned[p] = way
-            notes.append(((p, -1), _note(listing, p, "turned", f"{text}, EXIF orientation {way}")))
+            notes.add((p, -1), _note(listing, p, "turned", f"{text}, EXIF orientation {way}"))
         else:
-            notes.append(((p, -1), _note(listing, p, "size", text)))
+            notes.add((p, -1), _note(listing, p, "size", text))
     return sizes, turned
 
 
@@ -95,34 +160,39 @@ def _classes(
     classes: Classes,
     source: str,
     used: NDArray[np.bool_],
-    notes: list[tuple[Order, Note]],
+    notes: Notes,
 ) -> tuple[tuple[str, ...], dict[str, str], Columns, NDArray[np.int64]]:
     """Labels; name -> label; the columns with IGNORE where a class says so; each object's label, -1 not wanted."""
     mine = used[columns.picture] & ((columns.flags & ANY_CLASS) == 0)
     occurs = np.bincount(columns.name[mine], minlength=len(listing.names))
     counts = Counter({name: int(n) for name, n in zip(listing.names, occurs, strict=True) if n})
-    counts.update(listing.pictures[p].label for p in np.flatnonzero(used) if listing.pictures[p].label)
+    whole = Counter(listing.pictures[p].label for p in np.flatnonzero(used).tolist() if listing.pictures[p].label)
+    counts.update(whole)
     labels, names = settle_names(counts, classes, listing.classes)
-    as_written = [labels.index(names[n]) if n in names else -1 for n in listing.names]
+    order = {label: k for k, label in enumerate(labels)}
+    as_written = [order[names[n]] if n in names else -1 for n in listing.names]
     numbers = np.array([*as_written, -1], np.int64)[columns.name]
     aside = np.array([*(n in classes.ignored for n in listing.names), False])[columns.name]
     flags = np.where(mine & aside, columns.flags | IGNORE, columns.flags).astype(np.uint8)
     numbers[aside | ((flags & ANY_CLASS) > 0)] = 0
+    known = str(list(labels)) if len(labels) <= 20 else f"the {len(labels):,} classes"
     for name, count in counts.items():
-        objects = np.flatnonzero(mine & (columns.name == listing.number_of(name)))
-        if name in classes.ignored or name in classes.renamed or names.get(name) == name:
+        if names.get(name) == name or name in classes.renamed or (name in classes.ignored and not whole[name]):
             continue
         if name in names:
             kind, text = "renamed", f"class '{name}' taken for '{names[name]}'"
         elif not name.strip():
             kind, text = "bad-object", "it has no class name"
         elif near := looks_like(name, labels):
-            kind, text = "unknown-class", f"class '{name}' is not among {list(labels)}; a slip of '{near}'?"
+            kind, text = "unknown-class", f"class '{name}' is not among {known}; a slip of '{near}'?"
         else:
-            text = f"class '{name}' is not among {list(labels)}"
-            notes.append(((len(used), -1), Note("not-chosen", source, -1, text, count=count)))
+            kind, text = "not-chosen", f"class '{name}' is not among {known}"
+        if kind == "not-chosen" or whole[name]:
+            notes.add((len(used), -1), Note(kind, source, -1, printable(text), count=count))
             continue
-        notes.extend(_of(listing, columns, i, kind, text) for i in objects.tolist())
+        objects = np.flatnonzero(mine & (columns.name == listing.number_of(name)))
+        for i in objects[: notes.room(kind, len(objects))].tolist():
+            notes.add(*_of(listing, columns, i, kind, text))
     return labels, names, replace(columns, flags=flags), numbers
 
 
@@ -132,28 +202,32 @@ def _boxes(
     sizes: NDArray[np.int64],
     turned: dict[int, int],
     kept: NDArray[np.bool_],
-    notes: list[tuple[Order, Note]],
+    notes: Notes,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """(N, 4) float32 boxes in pixels inside their pictures, and (N,) which objects are left."""
     limit = sizes[columns.picture][:, [0, 1, 0, 1]].astype(np.float64)
     box = columns.box.copy()
     relative = (columns.flags & RELATIVE) > 0
-    box[relative] *= limit[relative]
+    with np.errstate(over="ignore", invalid="ignore"):
+        box[relative] *= limit[relative]
 
     def tell(which: NDArray[np.bool_], kind: str, text: str) -> None:
-        for i in np.flatnonzero(which).tolist():
+        rows = np.flatnonzero(which)
+        for i in rows[: notes.room(kind, len(rows))].tolist():
             p = int(columns.picture[i])
             shown = [round(float(v), 2) for v in box[i]]
             full = text.format(width=sizes[p, 0], height=sizes[p, 1]) + f": {shown}"
-            notes.append(_of(listing, columns, i, kind, full, tuple(float(v) for v in box[i])))
+            notes.add(*_of(listing, columns, i, kind, full, tuple(float(v) for v in box[i])))
 
     with np.errstate(invalid="ignore"):
         bad = kept & ~np.isfinite(box).all(axis=1)
         tell(bad, "not-a-number", "a coordinate is not a finite number")
         kept = kept & ~bad
-        for p, way in turned.items():
-            rows = kept & (columns.picture == p)
-            box[rows] = turn(box[rows], int(sizes[p, 0]), int(sizes[p, 1]), way)
+        ways = np.ones(len(sizes), np.int64)
+        ways[list(turned)] = list(turned.values())
+        for way in set(turned.values()):
+            rows = kept & (ways[columns.picture] == way)
+            box[rows] = turn(box[rows], limit[rows, 0], limit[rows, 1], way)
         swapped = kept & ((box[:, 2] < box[:, 0]) | (box[:, 3] < box[:, 1]))
         tell(swapped, "swapped", "corners in the wrong order")
         low, high = np.minimum(box[:, :2], box[:, 2:]), np.maximum(box[:, :2], box[:, 2:])
@@ -167,7 +241,7 @@ def _boxes(
         tell(flat, "no-area", "no area")
         tell(gone, "outside", "outside the {width} x {height} picture")
         kept = kept & ~flat & ~gone
-        tell(kept & (edge != box).any(axis=1), "clipped", "past the border of {width} x {height}")
+        tell(kept & (np.abs(edge - box) > ROUNDING).any(axis=1), "clipped", "past the border of {width} x {height}")
     return cut, kept
 
 
@@ -180,24 +254,27 @@ def _samples(
     numbers: NDArray[np.int64],
     box: Floats,
     kept: NDArray[np.bool_],
-) -> list[Sample]:
+) -> tuple[list[Sample], list[Origin]]:
     rows = np.flatnonzero(kept)
     rows = rows[np.argsort(columns.picture[rows], kind="stable")]
     ends = np.searchsorted(columns.picture[rows], np.arange(len(sizes) + 1))
     box, number, flags = box[rows], numbers[rows], columns.flags[rows]
-    samples = []
-    for p in np.flatnonzero(sizes[:, 0]):
+    samples, origins = [], []
+    for p in np.flatnonzero(sizes[:, 0]).tolist():
         picture, part = listing.pictures[p], slice(ends[p], ends[p + 1])
         if picture.label and picture.label not in names:
             continue
         truth = Truth(box[part], number[part], (flags[part] & DIFFICULT) > 0, (flags[part] & IGNORE) > 0)
         label = labels.index(names[picture.label]) if picture.label else None
         samples.append(Sample(picture.path, int(sizes[p, 0]), int(sizes[p, 1]), truth, label, picture.split))
-    return samples
+        origins.append(Origin(picture, columns.item[rows[part]], columns.line[rows[part]]))
+    return samples, origins
 
 
-def turn(box: NDArray[np.float64], width: int, height: int, way: int) -> NDArray[np.float64]:
+def turn(box: NDArray[np.float64], width: Side, height: Side, way: int) -> NDArray[np.float64]:
     """Boxes (N, 4) on a picture's raster -> boxes on the upright picture of width x height; `way` is EXIF's 1 to 8.
+
+    width, height  in pixels, of the one picture or (N,) of the picture of each box
 
     EXIF 2.32, table 6 (orientation): which side of the scene row 0 and column 0 of the raster show.
     """
@@ -213,7 +290,7 @@ def turn(box: NDArray[np.float64], width: int, height: int, way: int) -> NDArray
 
 def _note(listing: Listing, p: int, kind: str, text: str) -> Note:
     picture = listing.pictures[p]
-    return Note(kind, picture.file, -1, text, picture.line, picture=picture.path)
+    return Note(kind, picture.file, -1, printable(text), picture.line, picture=picture.path)
 
 
 def _of(
@@ -221,4 +298,5 @@ def _of(
 ) -> tuple[Order, Note]:
     p, item = int(columns.picture[i]), int(columns.item[i])
     picture = listing.pictures[p]
-    return (p, item), Note(kind, picture.file, item, text, int(columns.line[i]), 1, picture.path, tuple(box))
+    note = Note(kind, picture.file, item, printable(text), int(columns.line[i]), 1, picture.path, tuple(box))
+    return (p, item), note

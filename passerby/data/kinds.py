@@ -29,6 +29,7 @@ KINDS: dict[str, Kind] = {
     "damaged": Kind("error", "JPEG damaged in the middle: it decodes, wrongly", "", "the picture is left out"),
     "no-picture": Kind("error", "labels whose picture is not there", "they are left out"),
     "no-labels": Kind("warning", "picture that no label file speaks of", "it is not part of the set"),
+    "other-split": Kind("info", "picture beside the labelled ones that belongs to no split looked at"),
     "size": Kind("warning", "stated size disagrees with the picture", "the picture's own size counts"),
     "turned": Kind(
         "error",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from passerby.errors import DataError
 from passerby.records import Note
 
 DIFFICULT, IGNORE, ANY_CLASS, RELATIVE = 1, 2, 4, 8  # flags of an object
-LARGEST_PART = 32_000_000  # bytes of labels for one picture (a file, or a line); more is a mistake or an attack
+LARGEST_PART = 16_000_000  # bytes of labels for one picture (a file, or a line); more is a mistake or an attack
 LARGEST_NAME = 200  # characters of a class name
+MOST_NAMES = 25_000  # class names in one data set; ImageNet has 21,841
+MOST_NOTES = 20_000  # of one kind; past that they are only counted
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Listing:
         self.pictures: list[Listed] = []
         self.names: list[str] = []
         self.notes: list[Note] = []
+        self.told: Counter[str] = Counter()  # how often each kind was told, those past MOST_NOTES too
+        self.left_out: set[int] = set()  # numbers of pictures whose labels turned out not to be readable
         self.unheld: Counter[str] = Counter()  # what the files hold and passerby has no place for
         self._numbers: dict[str, int] = {}
         self._picture, self._name = array("i"), array("i")
@@ -79,10 +83,15 @@ class Listing:
         self._flags.append(flags)
 
     def number_of(self, name: str) -> int:
-        """The number that stands for a class name in the columns."""
+        """The number that stands for a class name in the columns. Raises DataError when there are too many names."""
         if name not in self._numbers:
-            self._numbers[name] = len(self.names)
-            self.names.append(name if len(name) <= LARGEST_NAME else name[:LARGEST_NAME] + "...")
+            short = printable(name if len(name) <= LARGEST_NAME else name[:LARGEST_NAME] + "...")
+            if short not in self._numbers:
+                if len(self.names) >= MOST_NAMES:
+                    raise DataError(f"over {MOST_NAMES:,} class names; is what was taken for the class one?")
+                self._numbers[short] = len(self.names)
+                self.names.append(short)
+            return self._numbers[short]
         return self._numbers[name]
 
     def columns(self) -> Columns:
@@ -97,8 +106,10 @@ class Listing:
         )
 
     def tell(self, kind: str, file: str, text: str, item: int = -1, line: int = 0) -> None:
-        """Add a note."""
-        self.notes.append(Note(kind, file, item, text, line))
+        """Add a note; past MOST_NOTES of a kind it is only counted."""
+        self.told[kind] += 1
+        if self.told[kind] <= MOST_NOTES:
+            self.notes.append(Note(kind, file, item, printable(text), line))
 
 
 @dataclass(frozen=True)
@@ -119,14 +130,49 @@ def inside(folder: Path, name: str) -> Path:
     Raises DataError for a name that leads out of the folder: "../x", or an absolute path elsewhere. Names are taken
     as they are written; a link that the user laid inside the folder may lead where it will.
     """
-    if "\0" in name or not name.strip():
-        raise DataError(f"{name!r} is no file name")
     plain = name.replace("\\", "/")
+    if not name.strip() or "\0" in name or any(len(p.encode(errors="replace")) > 255 for p in plain.split("/")):
+        raise DataError(f"{_short(name)} is no file name")
+    try:
+        os.fsencode(plain)
+    except UnicodeEncodeError as e:  # half of a surrogate pair, from an escape in JSON
+        raise DataError(f"{_short(name)} is no file name") from e
     path = Path(os.path.normpath(folder / plain))
     base = Path(os.path.normpath(folder))
     if path == base or not path.is_relative_to(base):
         raise DataError(f"the path {_short(name)} leads out of the data set's folder: refused; name it relative to it")
     return path
+
+
+def there(path: Path) -> bool:
+    """Whether a file is there. A name that no file can have, or a folder that may not be looked into, holds none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def first_there(folders: Iterable[Path], name: str) -> Path:
+    """The file `name` in the first of the folders that has it; in the first folder, where none has.
+
+    Raises DataError for a name that leads out of the first folder.
+    """
+    paths = []
+    for folder in folders:
+        try:
+            paths.append(inside(folder, name))
+        except DataError:
+            if not paths:
+                raise
+            continue
+        if there(paths[-1]):
+            return paths[-1]
+    return paths[0]
+
+
+def printable(text: str) -> str:
+    """A text on one line that any terminal can print: what it cannot becomes a space."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def read_part(path: Path, largest: int = LARGEST_PART) -> bytes:
@@ -149,6 +195,26 @@ def read_text(path: Path, largest: int = LARGEST_PART) -> str:
         return read_part(path, largest).decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise DataError(f"not UTF-8 text (byte {e.start})") from e
+
+
+def lines_of(path: Path, largest: int = LARGEST_PART, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """Number, from 1, and text of each line of a file, one at a time; bytes of another encoding become U+FFFD.
+
+    Raises DataError when the file cannot be read, is UTF-16, or has a line beyond all measure.
+    """
+    try:
+        with path.open("rb") as f:
+            if f.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                raise DataError(f"{path}: UTF-16 text; save it as UTF-8")
+            f.seek(0)
+            number = 0
+            while line := f.readline(largest + 1):
+                number += 1
+                if len(line) > largest:
+                    raise DataError(f"{path}: line {number} is over {largest // 1_000_000} MB long: refused")
+                yield number, line.removeprefix(b"\xef\xbb\xbf").decode(encoding, "replace").rstrip("\r\n")
+    except OSError as e:
+        raise DataError(f"{path}: cannot be read ({e.strerror or e})") from e
 
 
 def _short(text: str) -> str:
