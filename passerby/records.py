@@ -167,6 +167,7 @@ class Note:
     count    how many things one note stands for
     picture  the picture it is about, where there is one
     box      x0 y0 x1 y1 as written, pixels, where it is about a box
+    other    the picture that this one is like, where it is about two
     """
 
     kind: str
@@ -177,6 +178,7 @@ class Note:
     count: int = 1
     picture: Path | None = None
     box: tuple[float, ...] = ()
+    other: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def command(
     from passerby.cli.progress import Progress
     from passerby.data import load_data
     from passerby.errors import DataError, SettingError
-    from passerby.measure.evaluate import METRICS, evaluate
+    from passerby.measure.evaluate import METRICS, evaluate, load_boxes
     from passerby.measure.report import to_json, to_text
     from passerby.runtime.detector import Detector
 
@@ -63,7 +63,7 @@ def command(
         if not 0 <= threshold <= 1:
             raise SettingError(f"--threshold is {threshold}, want a number from 0 to 1")
         detector.spec = detector.spec.with_(threshold=threshold)
-    samples = load_data(data, detector.spec.labels, root)
+    samples = load_boxes(data, detector.spec.labels, root)
     if not samples.objects():
         own = load_data(data, (), root).labels
         if own and not set(own) & set(detector.spec.labels):

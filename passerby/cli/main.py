@@ -15,6 +15,7 @@ VERBS = {  # verb: module, in the order of --help
     "detect": "passerby.cli.detect",
     "eval": "passerby.cli.eval",
     "info": "passerby.cli.info",
+    "anchors": "passerby.cli.anchors",
     "train": "passerby.cli.train",
     "export": "passerby.cli.export",
     "data": "passerby.cli.data",

@@ -14,7 +14,8 @@ from passerby.data.classes import parse_classes
 from passerby.data.clean import Origin, Size, settle_rows
 from passerby.data.duplicates import near_pairs, same_pairs
 from passerby.data.kinds import KINDS, SEVERITIES
-from passerby.data.look import Look, look_at_all
+from passerby.data.listing import watching
+from passerby.data.look import Look, Looking
 from passerby.errors import DataError, SettingError, SourceError
 from passerby.geometry.boxes import iou
 from passerby.geometry.resize import place
@@ -22,6 +23,7 @@ from passerby.pictures import is_picture_name
 from passerby.records import Floats, Ints, Note, Sample, SampleSet
 
 Step = Callable[[str], None]
+ROUNDING = 1e-4  # pixels that float32 may take from a side
 WHOLE = ("voc", "yolo", "folder", "classes", "inria")  # formats whose reader sees every picture of the folder itself
 
 
@@ -106,11 +108,11 @@ def check(
     if len(set(map(str, found))) < len(found):
         raise DataError("a data set is named twice; name each once")
     listings = []
-    for source in found:
-        tell(f"reading {source}")
-        listings.append(READERS[source.format].read(source.path, source.splits))
-    paths = [p.path for listing in listings for p in listing.pictures]
-    looks = look_at_all(paths, lambda done, n: tell(f"{done}/{n} pictures"))
+    with Looking() as looking, watching(looking.add):
+        for source in found:
+            tell(f"reading {source}")
+            listings.append(READERS[source.format].read(source.path, source.splits))
+        looks = looking.wait(lambda done, n: tell(f"{done}/{n} pictures"))
     parts = []
     for source, listing in zip(found, listings, strict=True):
         samples, origins = settle_rows(listing, wanted, str(source), lambda path: _size(looks[path]))
@@ -151,31 +153,38 @@ def _pictures(part: Part, looks: dict[Path, Look]) -> list[Note]:
 
 def _boxes(part: Part, limits: Limits) -> list[Note]:
     """Boxes that are tiny in the input, huge, given twice, or nearly so."""
-    out = []
-    for sample, origin in zip(part.samples, part.origins, strict=True):
+    out: list[Note] = []
+
+    def tell(kind: str, k: int, i: int, text: str) -> None:
+        sample, origin = part.samples[k], part.origins[k]
+        box = tuple(round(float(v), 2) for v in sample.truth.boxes[i])
+        item, line = int(origin.item[i]), int(origin.line[i])
+        out.append(Note(kind, origin.picture.file, item, f"{text}: {list(box)}", line, 1, sample.path, box))
+
+    samples = part.samples.samples
+    counts = [len(s.truth) for s in samples]
+    if not sum(counts):
+        return out
+    which = np.repeat(np.arange(len(samples)), counts)
+    first = np.repeat(np.cumsum([0, *counts[:-1]]), counts)
+    boxes = np.concatenate([s.truth.boxes for s in samples])
+    judged = ~np.concatenate([s.truth.ignore for s in samples])
+    placed = [place(s.width, s.height, limits.width, limits.height, limits.rule) for s in samples]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    small = sides * np.array([(p.scale_x, p.scale_y) for p in placed], np.float32)[which]
+    for i in np.flatnonzero(judged & (small.min(axis=1) < limits.tiny - ROUNDING)).tolist():
+        text = f"{small[i, 0]:.1f} x {small[i, 1]:.1f} px in the {limits.width} x {limits.height} input"
+        tell("tiny", int(which[i]), int(i - first[i]), text)
+    share = sides.prod(axis=1) / np.array([s.width * s.height for s in samples], np.float32)[which]
+    for i in np.flatnonzero(judged & (share >= limits.huge)).tolist():
+        tell("huge", int(which[i]), int(i - first[i]), f"covers {share[i]:.0%} of the picture")
+    for k, sample in enumerate(samples):
         truth = sample.truth
-        if len(truth) == 0:
-            continue
-
-        def tell(kind: str, i: int, text: str, sample: Sample = sample, origin: Origin = origin) -> None:
-            box = tuple(round(float(v), 2) for v in sample.truth.boxes[i])
-            full = f"{text}: {list(box)}"
-            item, line = int(origin.item[i]), int(origin.line[i])
-            out.append(Note(kind, origin.picture.file, item, full, line, 1, sample.path, box))
-
-        placed = place(sample.width, sample.height, limits.width, limits.height, limits.rule)
-        sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
-        small = sides * np.array([placed.scale_x, placed.scale_y], np.float32)
-        for i in np.flatnonzero((small.min(axis=1) < limits.tiny) & ~truth.ignore).tolist():
-            tell("tiny", i, f"{small[i, 0]:.1f} x {small[i, 1]:.1f} px in the {limits.width} x {limits.height} input")
-        share = sides.prod(axis=1) / (sample.width * sample.height)
-        for i in np.flatnonzero((share >= limits.huge) & ~truth.ignore).tolist():
-            tell("huge", i, f"covers {share[i]:.0%} of the picture")
-        for i, j, overlap in alike_boxes(truth.boxes, truth.labels, limits.alike):
+        for i, j, overlap in alike_boxes(truth.boxes, truth.labels, limits.alike) if len(truth) > 1 else ():
             if bool(truth.ignore[i]) == bool(truth.ignore[j]):
                 same = bool((truth.boxes[i] == truth.boxes[j]).all())
                 what = "the same box as" if same else f"IoU {overlap:.2f} with"
-                tell("duplicate" if same else "alike", j, f"{what} object {int(origin.item[i])}")
+                tell("duplicate" if same else "alike", k, j, f"{what} object {int(part.origins[k].item[i])}")
     return out
 
 
@@ -265,4 +274,5 @@ def _twice(parts: Sequence[Part], looks: dict[Path, Look]) -> list[Note]:
 def _pair(kind: str, one: tuple[str, Sample], other: tuple[str, Sample], words: str, more: str = "") -> Note:
     where = f" of {other[0]}" if one[0] != other[0] else ""
     text = f"{words} {other[1].path.name}{where}{more}"
-    return Note(kind, one[1].path.name, -1, text + (f" ({one[0]})" if where else ""), picture=one[1].path)
+    text += f" ({one[0]})" if where else ""
+    return Note(kind, one[1].path.name, -1, text, picture=one[1].path, other=other[1].path)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from passerby.data.look import Look
 
@@ -31,14 +29,12 @@ def near_pairs(looks: Sequence[Look]) -> list[tuple[int, int, float]]:
     Two pictures are a pair when their hashes differ in at most HASH_APART bits and the correlation of their small
     grey versions is at least LIKENESS. All pairs are compared, so nothing is missed by chance; pictures that are the
     same byte for byte are pairs too. Mirrored and strongly cropped copies are not found.
-
-    Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2.1 (DCT hash).
     """
     known = [i for i, seen in enumerate(looks) if seen.small is not None]
     if len(known) < 2:
         return []
     small = np.stack([looks[i].small for i in known]).astype(np.float32)  # type: ignore[misc]
-    hashes = np.array([hash_of(picture) for picture in small], np.uint64)
+    hashes = np.array([looks[i].hash for i in known], np.uint64)
     flat = small.reshape(len(known), -1)
     flat -= flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
@@ -51,13 +47,6 @@ def near_pairs(looks: Sequence[Look]) -> list[tuple[int, int, float]]:
             alike = flat[near] @ flat[a]
             out += [(known[a], known[b], float(v)) for b, v in zip(near, alike, strict=True) if v >= LIKENESS]
     return sorted(out, key=lambda row: (-row[2], row[0], row[1]))
-
-
-def hash_of(small: NDArray[np.float32]) -> int:
-    """63 bits: which of a small grey picture's lowest 8 x 8 frequencies, the mean left out, are over their median."""
-    low = cv2.dct(small)[:8, :8].ravel()[1:]
-    bits = low > np.median(low)
-    return int(np.packbits(np.append(bits, False)).view(">u8")[0])
 
 
 def groups(count: int, pairs: Sequence[Pair]) -> list[list[int]]:

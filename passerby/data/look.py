@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ except ImportError:  # the extra [data]: JPEGs are then read by OpenCV, which do
 
 Gray = NDArray[np.uint8]
 INSIDE = ("Corrupt JPEG data", "Premature end", "Unsupported marker")  # what libjpeg says of damage inside a file
+BATCH = 16  # pictures a task
 SIDE = 32  # of the small picture that stands for a large one
 
 
@@ -36,6 +37,7 @@ class Look:
     turned         EXIF orientation, 1 to 8
     digest         of the file's bytes
     small          (SIDE, SIDE) uint8, the grey picture upright, in small
+    hash           63 bits of how it looks, see `hash_of`
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Look:
     turned: int = 1
     digest: bytes = b""
     small: Gray | None = None
+    hash: int = 0
 
 
 def look(path: Path) -> Look:
@@ -58,29 +61,76 @@ def look(path: Path) -> Look:
         return Look(path, wrong=str(e).removeprefix(f"{path}: "))
     small = np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     digest = hashlib.blake2b(data, digest_size=16).digest()
-    return Look(path, width, height, "", damaged, turned, digest, small)
+    return Look(path, width, height, "", damaged, turned, digest, small, hash_of(small))
+
+
+class Looking:
+    """Looks at pictures on all cores while the caller goes on: `add` paths, then `wait` for what was seen.
+
+    A context manager: leaving it early, by an error or Ctrl-C, drops what is not yet begun.
+    """
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(cores())
+        self.seen: dict[Path, None] = {}
+        self.batch: list[Path] = []
+        self.tasks: list[Future[list[Look]]] = []
+
+    def __enter__(self) -> Looking:
+        self.threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # one thread a picture; OpenCV's own would fight over the same cores
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(self.threads)
+
+    def add(self, path: Path) -> None:
+        """Each path is looked at once."""
+        if path in self.seen:
+            return
+        self.seen[path] = None
+        self.batch.append(path)
+        if len(self.batch) == BATCH:
+            self._start()
+
+    def wait(self, step: Callable[[int, int], None] | None = None) -> dict[Path, Look]:
+        """What was seen in every file; `step` is called with (done, in all)."""
+        self._start()
+        out = {}
+        for task in self.tasks:
+            out.update((seen.path, seen) for seen in task.result())
+            if step:
+                step(len(out), len(self.seen))
+        return out
+
+    def _start(self) -> None:
+        if self.batch:
+            self.tasks.append(self.pool.submit(lambda paths: [look(p) for p in paths], self.batch))
+            self.batch = []
 
 
 def look_at_all(paths: Iterable[Path], step: Callable[[int, int], None] | None = None) -> dict[Path, Look]:
     """Look at each picture once, on all cores; `step` is called with (done, in all)."""
-    unique = list(dict.fromkeys(paths))
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # one thread a picture; OpenCV's own would fight over the same cores
-    try:
-        out = {}
-        with ThreadPoolExecutor(cores()) as pool:
-            for seen in pool.map(look, unique, chunksize=16):
-                out[seen.path] = seen
-                if step:
-                    step(len(out), len(unique))
-        return out
-    finally:
-        cv2.setNumThreads(threads)
+    with Looking() as looking:
+        for path in paths:
+            looking.add(path)
+        return looking.wait(step)
 
 
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hash_of(small: Gray) -> int:
+    """63 bits: which of a small grey picture's lowest 8 x 8 frequencies, the mean left out, are over their median.
+
+    Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2.1 (DCT hash).
+    """
+    low = cv2.dct(small.astype(np.float32))[:8, :8].ravel()[1:]
+    bits = low > np.partition(low, 31)[31]
+    return int.from_bytes(np.packbits(np.append(bits, False)).tobytes(), "big")
 
 
 def finds_damage() -> bool:

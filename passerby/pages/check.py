@@ -9,13 +9,14 @@ import numpy as np
 from passerby.data.check import Checked
 from passerby.data.kinds import KINDS
 from passerby.errors import SourceError
+from passerby.geometry.resize import scale_to
 from passerby.pages.html import Cell, figure, gallery, heading, page, photo, table, text
 from passerby.pictures import read_picture
 from passerby.records import Note, Pixels
 
 SHOWN = 6  # pictures of a kind
 CLOSE = 0.15  # a box whose side is under this share of the picture is shown close up
-NOT_SHOWN = ("empty", "no-labels", "other-split", "not-held")
+LISTED = ("size", "empty", "no-labels", "other-split", "not-held")  # a picture would show nothing of it
 
 
 def check_page(checked: Checked) -> str:
@@ -38,7 +39,7 @@ def check_page(checked: Checked) -> str:
     for kind in counts:
         notes = by_kind[kind]
         parts += [heading(f"{kind}: {KINDS[kind].meaning}"), text(f"{KINDS[kind].severity}, {counts[kind]:,} found.")]
-        figures = [] if kind in NOT_SHOWN else [_figure(n) for n in _spread(notes) if n.picture]
+        figures = [] if kind in LISTED else [_figure(n) for n in _worst(notes) if n.picture]
         shown = [f for f in figures if f]
         parts.append(gallery(shown))
         if not shown:
@@ -51,10 +52,16 @@ def _input(checked: Checked) -> str:
     return f"{limits.width} x {limits.height} pixels ({limits.rule})"
 
 
-def _spread(notes: list[Note]) -> list[Note]:
-    """A few from all over the list, one a picture."""
-    first = list({n.picture: n for n in reversed(notes)}.values())[::-1]
-    return [first[int(i)] for i in np.linspace(0, len(first) - 1, min(SHOWN, len(first)))]
+def _worst(notes: list[Note]) -> list[Note]:
+    """The worst few, one a picture: the smallest of the tiny, the largest of the huge, the most alike first."""
+    ranked = sorted(notes, key=_badness) if notes[0].kind in ("tiny", "huge") else notes
+    first = list({n.picture: n for n in reversed(ranked)}.values())[::-1]
+    return first[:SHOWN]
+
+
+def _badness(note: Note) -> float:
+    x0, y0, x1, y1 = note.box
+    return (x1 - x0) * (y1 - y0) * (-1 if note.kind == "huge" else 1)
 
 
 def _row(note: Note) -> list[str | int | None]:
@@ -71,7 +78,20 @@ def _figure(note: Note) -> str:
     box = np.array([note.box], np.float32) if note.box and np.isfinite(note.box).all() else np.zeros((0, 4), np.float32)
     pixels, box = _close_up(pixels, box)
     alt = f"{note.picture.name}: {note.kind}"
+    if note.other:
+        try:
+            pixels = _side_by_side(pixels, read_picture(note.other))
+        except SourceError:
+            return ""
+        alt = f"{note.picture.name} beside {note.other.name}: {note.kind}"
     return figure(photo(pixels, box, alt=alt, highlight=range(len(box))), f"{where}: {note.text}")
+
+
+def _side_by_side(one: Pixels, other: Pixels) -> Pixels:
+    """Two pictures at the height of the lower one, a white line between them."""
+    height = min(one.shape[0], other.shape[0])
+    both = [scale_to(p, max(1, round(p.shape[1] * height / p.shape[0])), height) for p in (one, other)]
+    return np.concatenate([both[0], np.full((height, 6, 3), 255, np.uint8), both[1]], axis=1)
 
 
 def _close_up(pixels: Pixels, box: np.ndarray) -> tuple[Pixels, np.ndarray]:
