@@ -39,7 +39,7 @@ def count_xml(root: Path, names: list[str]) -> Counter:
             a, b, c, d = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
             counts["outside"] += c <= a or d <= b
             counts["clipped"] += (a, b, c, d) != (x0, y0, x1, y1)
-            counts["tiny"] += min((c - a) * 300 / width, (d - b) * 300 / height) < 4
+            counts["tiny"] += min((c - a) * 300 / width, (d - b) * 300 / height) < 4 - 1e-6  # 8.0 px of 600 are no 3.99999
             counts["huge"] += (c - a) * (d - b) >= 0.9 * width * height
             boxes.append((re.search("<name>(.*?)</name>", thing)[1], a, b, c, d))
         counts["duplicate"] += len(boxes) - len(set(boxes))
@@ -75,7 +75,7 @@ def test_scut_head_has_the_flaws_that_a_second_count_finds(heads, shared):
         "size": 53,
         "no-area": 1,
         "clipped": 34,
-        "tiny": 1729,
+        "tiny": 1727,
     }
     assert want["mistyped"] == 0  # headdddddaaddwddd is in none of the files at hand
     assert told(heads, "renamed", "unreadable", "damaged", "no-labels", "no-picture", "exif") == dict.fromkeys(
@@ -139,7 +139,7 @@ def test_person_boxes(shared):
             for x, y, w, h in mine:
                 want["no-area"] += w <= 0 or h <= 0
                 want["clipped"] += x < 0 or y < 0 or x + w > width + 1e-9 or y + h > height + 1e-9
-                want["tiny"] += min(w * 300 / width, h * 300 / height) < 4
+                want["tiny"] += min(w * 300 / width, h * 300 / height) < 4 - 1e-6  # 8.0 px of 600 are no 3.99999
                 want["huge"] += w * h >= 0.9 * width * height
     assert told(checked, *LABELS) == {k: want[k] for k in LABELS}
     assert want["tiny"] > 0
