@@ -39,13 +39,16 @@ def main() -> int:
 def pages() -> dict[Path, str]:
     """Every file with generated parts -> what it should hold."""
     out = {ROOT / "docs" / "cli.md": help_pages()}
-    blocks = {"tree": tree(), "accuracy": accuracy(), "speed": speed(), "cost": cost()}
-    for name in ("README.md", "ARCHITECTURE.md", "passerby/models/head.md", "docs/how-it-works.md"):
-        path = ROOT / name
+    blocks = {"tree": tree(), "accuracy": accuracy(), "cost": cost(), "kinds": kinds(), "formats": formats()}
+    blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
+    blocks |= {name: timing(name) for name in ("anchors", "cache", "check", "reading")}
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
+        filled = text
         for block, content in blocks.items():
-            text = fill(text, block, content)
-        out[path] = text
+            filled = fill(filled, block, content)
+        if MARK[0].split("{}")[0] in text:
+            out[path] = filled
     return out
 
 
@@ -62,11 +65,13 @@ def help_pages() -> str:
     os.environ["COLUMNS"] = "100"
     from click.testing import CliRunner
 
+    from passerby.cli.data import VERBS as OF_DATA
     from passerby.cli.main import VERBS, main
 
     parts = ["# Command line\n\nGenerated from `--help` by `docs/generate.py`.\n"]
-    for verb in ["", *VERBS]:
-        args = [verb, "--help"] if verb else ["--help"]
+    verbs = [[], *([verb] for verb in VERBS), *(["data", verb] for verb in OF_DATA)]
+    for words in verbs:
+        verb, args = " ".join(words), [*words, "--help"]
         text = CliRunner().invoke(main, args, prog_name="passerby", terminal_width=100).output
         parts.append(f"## passerby {verb}".rstrip() + f"\n\n```\n{text.strip()}\n```\n")
     return "\n".join(parts)
@@ -80,6 +85,16 @@ def tree() -> str:
         first = doc[0] if doc else ""
         rows.append(f"{path.relative_to(ROOT).as_posix():<46} {first}")
     return "\n".join([*rows, "```"])
+
+
+def kinds() -> str:
+    """The table of everything that can be wrong with a data set."""
+    from passerby.data.kinds import KINDS, SEVERITIES
+
+    rows = ["| kind | severity | what it is | what readers do | what `--fix` does more |", "|---|---|---|---|---|"]
+    for kind, k in sorted(KINDS.items(), key=lambda row: SEVERITIES.index(row[1].severity)):
+        rows.append(f"| `{kind}` | {k.severity} | {k.meaning} | {k.done} | {k.fixed} |")
+    return "\n".join(rows)
 
 
 def result(name: str) -> dict:
@@ -111,16 +126,23 @@ def _counts(run: dict) -> str:
     return f"{run['settings']['pictures']}, {run['settings']['objects']}"
 
 
-def speed() -> str:
-    rows = []
-    for name in ("speed", "cold_start", "training_speed"):
-        data = result(name)
-        rows += [f"{data['title']}. Machine: {data['machine']}. Command: `{data['command']}`", ""]
-        keys = list(data["rows"][0])
-        rows += ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
-        rows += ["| " + " | ".join(str(r[k]) for k in keys) + " |" for r in data["rows"]]
-        rows.append("")
-    return "\n".join(rows)
+def timing(name: str) -> str:
+    """A benchmark's table, with its machine and command; nothing where it was not run."""
+    if not (ROOT / "benchmarks" / "results" / f"{name}.json").exists():
+        return ""
+    data = result(name)
+    rows = [f"{data['title']}. Machine: {data['machine']}. Command: `{data['command']}`", ""]
+    keys = list(data["rows"][0])
+    rows += ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
+    rows += ["| " + " | ".join(str(r[k]) for k in keys) + " |" for r in data["rows"]]
+    return "\n".join([*rows, ""])
+
+
+def formats() -> str:
+    """The formats that are read."""
+    from passerby.data import READERS
+
+    return "\n".join(["| format | what |", "|---|---|", *(f"| `{k}` | {r.about} |" for k, r in READERS.items())])
 
 
 def cost() -> str:

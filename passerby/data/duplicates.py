@@ -9,8 +9,8 @@ import numpy as np
 
 from passerby.data.look import Look
 
-HASH_APART = 6  # bits of 63 in which two hashes may differ
-LIKENESS = 0.9  # least correlation of the two small pictures; see docs/decisions/0006
+HASH_APART = 12  # bits of 63 in which two hashes may differ; see docs/decisions/0006
+LIKENESS = 0.7  # least correlation of the two small pictures
 Pair = tuple[int, int]
 
 
@@ -24,7 +24,7 @@ def same_pairs(looks: Sequence[Look]) -> list[list[int]]:
 
 
 def near_pairs(looks: Sequence[Look]) -> list[tuple[int, int, float]]:
-    """Pairs that look nearly the same: i, j (i < j, into `looks`) and their likeness, 0.9 to 1; most alike first.
+    """Pairs that look nearly the same: i, j (i < j, into `looks`) and their likeness, 0.7 to 1; most alike first.
 
     Two pictures are a pair when their hashes differ in at most HASH_APART bits and the correlation of their small
     grey versions is at least LIKENESS. All pairs are compared, so nothing is missed by chance; pictures that are the
