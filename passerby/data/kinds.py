@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SEVERITIES = ("error", "warning", "info")  # worst first
@@ -78,3 +79,8 @@ KINDS: dict[str, Kind] = {
 def severity(kind: str) -> str:
     """Of a kind; raises KeyError for one that is not in the table."""
     return KINDS[kind].severity
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """What a data set's notes count to, in one line, "49 size, 30 clipped"; what is only good to know is left out."""
+    return ", ".join(f"{n:,} {kind}" for kind, n in counts.items() if severity(kind) != "info")

@@ -97,7 +97,7 @@ class Looking:
     def wait(self, step: Callable[[int, int], None] | None = None) -> dict[Path, Look]:
         """What was seen in every file; `step` is called with (done, in all)."""
         self._start()
-        out = {}
+        out: dict[Path, Look] = {}
         for task in self.tasks:
             out.update((seen.path, seen) for seen in task.result())
             if step:
