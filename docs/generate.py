@@ -41,7 +41,8 @@ def pages() -> dict[Path, str]:
     out = {ROOT / "docs" / "cli.md": help_pages()}
     blocks = {"tree": tree(), "accuracy": accuracy(), "cost": cost(), "kinds": kinds(), "formats": formats()}
     blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
-    blocks |= {name: timing(name) for name in ("anchors", "cache", "check", "reading")}
+    blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
+    blocks["anchors"] = timing("anchors", "val_")
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
         filled = text
@@ -126,15 +127,16 @@ def _counts(run: dict) -> str:
     return f"{run['settings']['pictures']}, {run['settings']['objects']}"
 
 
-def timing(name: str) -> str:
-    """A benchmark's table, with its machine and command; nothing where it was not run."""
+def timing(name: str, only: str = "") -> str:
+    """A benchmark's table (rows that start with `only`), machine and command; nothing where it was not run."""
     if not (ROOT / "benchmarks" / "results" / f"{name}.json").exists():
         return ""
     data = result(name)
     rows = [f"{data['title']}. Machine: {data['machine']}. Command: `{data['command']}`", ""]
     keys = list(data["rows"][0])
     rows += ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
-    rows += ["| " + " | ".join(str(r[k]) for k in keys) + " |" for r in data["rows"]]
+    shown = [r for r in data["rows"] if str(r[keys[0]]).startswith(only)]
+    rows += ["| " + " | ".join(str(r[k]) for k in keys) + " |" for r in shown]
     return "\n".join([*rows, ""])
 
 

@@ -16,7 +16,11 @@ from passerby.errors import SettingError, did_you_mean
 
 @dataclass(frozen=True)
 class Model:
-    """The network. sizes: default boxes per map, square root of the area, input pixels; ratio: height / width."""
+    """The network, and its default boxes.
+
+    sizes   of each map's boxes, square root of the area, input pixels; ratio: height / width of all of them
+    shapes  (w, h) of each map's boxes, input pixels; where given it stands instead of sizes and ratio
+    """
 
     name: str = "model"
     height: int = 300
@@ -29,6 +33,7 @@ class Model:
     fusion: int = 0  # channels of the top-down path that gives the fine maps context and detail; 0: plain SSD-Lite
     sizes: tuple[tuple[float, ...], ...] = ((16, 32), (32, 64), (64, 128), (128, 256))  # SPEC 1, as published
     ratio: float = 1.7
+    shapes: tuple[tuple[tuple[float, float], ...], ...] = ()  # what `passerby anchors` proposes
     weights: str = ""  # ImageNet weights of the backbone (safetensors), under data.root; "": random start
     labels: tuple[str, ...] = ("head",)
     loss: str = "focal"  # or "mining": softmax cross-entropy with hard-negative mining
@@ -41,7 +46,11 @@ class Data:
     root: str = "."
     train: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()  # which names stand for model.labels: person=pedestrian+rider, ignore=crowd
     licence: str = ""  # of the training data, as its source states it; travels in the model file
+    negative_share: float = -1.0  # share of pictures without objects in an epoch, 0..0.9; -1: each picture once
+    cache: str = ""  # folder (from where you are, as --out) for decoded training pictures; "": none
+    cache_side: int = 0  # shorter side of cached pictures, pixels; 0: the least at which no part is enlarged for it
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class Run:
     best_by: str = "ap50"
     evaluate_every: int = 1
     limit: int = 0  # use only this many training pictures; 0: all
+    recall_warning: float = 0.95  # warn where default boxes can match less of the training objects; 0: never
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,9 @@ def _question(
         counts *= len(steps)
     if len(counts) != len(steps) or min(counts) < 1:
         raise SettingError(f"--per-map {per_map}: want one number from 1 on, or one for each of {len(steps)} strides")
-    return Question(height, width, rule, steps, counts, iou), given
+    question = Question(height, width, rule, steps, counts, iou)
+    question.cells()  # refuses strides that cannot be before anything is read
+    return question, given
 
 
 def to_text(analysis: Analysis) -> str:

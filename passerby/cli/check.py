@@ -55,8 +55,11 @@ def command(
     from passerby.cli.progress import Progress
     from passerby.data.check import Limits, check
     from passerby.data.look import finds_damage
+    from passerby.data.write import need_target
 
     width, height = parse_input(size)
+    if target:
+        need_target(target, kind or "coco")
     progress = Progress()
     try:
         found = check(data, root, classes, Limits(height, width, resize, tiny), progress.step)

@@ -41,30 +41,28 @@ def command(
     What is wrong is put right by the readers' rules (`passerby data check` lists them). --split keeps pictures that
     are nearly the same in one split, so that none that trains also judges. What the new format cannot hold is named.
     """
-    from passerby.cli.options import parse_input
+    from passerby.cli.options import parse_input, read_all
     from passerby.cli.progress import Progress
-    from passerby.data import find_source, join, load_data
     from passerby.data.convert import (
         Tiling,
         alike_groups,
+        need_part,
         parse_shares,
         split_samples,
         subsample,
         tiled_items,
         whole_items,
     )
-    from passerby.data.kinds import KINDS
     from passerby.data.look import look_at_all
-    from passerby.data.write import write_set
+    from passerby.data.write import need_target, write_set
 
     shares = parse_shares(split) if split else {}
     tiling = Tiling(*parse_input(tile), overlap, not no_empty_tiles) if tile else None
+    if count or share:
+        need_part(count, share)
+    need_target(target, kind)
     progress = Progress()
-    for text in data:
-        source = find_source(text, root)
-        if source.reason:
-            progress.line(f"{source.path}: read as {source.format}: {source.reason}")
-    samples = join([load_data(text, classes, root) for text in data])
+    samples = read_all(data, classes, root, progress)
     if count or share:
         samples = subsample(samples, count, share, seed)
     try:
@@ -92,5 +90,3 @@ def command(
         if note_kind == "not-held":
             names = sorted({note.text for note in samples.notes if note.kind == note_kind})
             progress.line(f"not carried over: {', '.join(names)} ({n:,})")
-        elif KINDS[note_kind].done:
-            progress.line(f"put right or left out: {n:,} {note_kind}")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 @click.argument("model", metavar="MODEL")
 @click.argument("data", metavar="DATA")
 @click.option("--root", type=click.Path(path_type=Path), default=Path(), help="Relative DATA paths start here.")
+@click.option(
+    "--classes", multiple=True, metavar="NAME[=OLD+OLD]", help="What the model's labels are called in DATA; repeatable."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @threshold_option
 @click.option("--floor", default=0.01, show_default=True, help="Scores under this are dropped before measuring.")
@@ -28,6 +31,7 @@ def command(
     model: str,
     data: str,
     root: Path,
+    classes: tuple[str, ...],
     as_json: bool,
     threshold: float | None,
     floor: float,
@@ -40,13 +44,14 @@ def command(
     """Measure MODEL (a shipped name, an .onnx file, or a checkpoint) on DATA.
 
     DATA is format:path#split, for example voc:scut_head#val_B or coco:person_boxes#valid; without a format it is
-    found out by looking. --threshold sets the operating point of precision, recall and miss rate; AP and MR^-2 use
+    found out by looking. --classes head=face+Head says what stands for the label head there. --threshold sets the operating point of precision, recall and miss rate; AP and MR^-2 use
     every score from --floor on.
     """
     import importlib.util
 
     from passerby.cli.progress import Progress
     from passerby.data import load_data
+    from passerby.data.kinds import summary
     from passerby.errors import DataError, SettingError
     from passerby.measure.evaluate import METRICS, evaluate, load_boxes
     from passerby.measure.report import to_json, to_text
@@ -63,15 +68,16 @@ def command(
         if not 0 <= threshold <= 1:
             raise SettingError(f"--threshold is {threshold}, want a number from 0 to 1")
         detector.spec = detector.spec.with_(threshold=threshold)
-    samples = load_boxes(data, detector.spec.labels, root)
+    samples = load_boxes(data, classes or detector.spec.labels, root)
     if not samples.objects():
         own = load_data(data, (), root).labels
         if own and not set(own) & set(detector.spec.labels):
             raise DataError(
                 f"{data}: has {list(own)}, the model finds {list(detector.spec.labels)}: no label in common"
             )
-    if samples.notes:
-        counts = ", ".join(f"{n} {kind}" for kind, n in samples.note_counts().items())
+    if samples.reason:
+        progress.line(f"{data}: read as {samples.source}: {samples.reason}")
+    if counts := summary(samples.note_counts()):
         progress.line(f"{samples.source}: the reader's notes: {counts}")
     metrics = tuple(METRICS)
     if importlib.util.find_spec("hotcoco") is None:

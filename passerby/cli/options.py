@@ -67,12 +67,12 @@ def parse_counts(text: str, name: str) -> tuple[int, ...]:
 def read_all(data: Sequence[str], classes: Sequence[str], root: Path, progress: Progress) -> SampleSet:
     """Several data sets as one; why a format was taken, and what readers changed, is told on stderr."""
     from passerby.data import join, load_data
+    from passerby.data.kinds import summary
 
     sets = [load_data(source, classes, root) for source in data]
     for part in sets:
         if part.reason:
             progress.line(f"{part.source}: {part.reason}")
-        if part.notes:
-            counts = ", ".join(f"{n} {kind}" for kind, n in part.note_counts().items())
+        if counts := summary(part.note_counts()):
             progress.line(f"{part.source}: the reader's notes: {counts}")
     return join(sets)

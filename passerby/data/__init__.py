@@ -6,7 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from passerby.data import coco, folder, voc
+from passerby.data import (
+    brainwash,
+    class_folders,
+    coco,
+    crowdhuman,
+    csv_file,
+    folder,
+    inria,
+    voc,
+    wider_face,
+    yolo,
+)
 from passerby.data.classes import parse_classes
 from passerby.data.clean import Size, settle
 from passerby.data.listing import Listing
@@ -32,6 +43,13 @@ class Reader:
 READERS: dict[str, Reader] = {  # in the order in which a path is looked at; the first that knows it reads it
     "voc": Reader(voc.read, voc.signs, "Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt"),
     "coco": Reader(coco.read, coco.signs, "COCO JSON: images, annotations, categories"),
+    "crowdhuman": Reader(crowdhuman.read, crowdhuman.signs, "CrowdHuman: annotation_*.odgt, Images/"),
+    "wider_face": Reader(wider_face.read, wider_face.signs, "WIDER FACE: wider_face_*_bbx_gt.txt, WIDER_*/images/"),
+    "brainwash": Reader(brainwash.read, brainwash.signs, "Brainwash: .idl files, or TensorBox .json files"),
+    "inria": Reader(inria.read, inria.signs, "INRIA Person: Train/annotations, Train/pos, Train/neg, Test/..."),
+    "yolo": Reader(yolo.read, yolo.signs, "YOLO: data.yaml, or images/ and labels/, or .txt files beside pictures"),
+    "csv": Reader(csv_file.read, csv_file.signs, "CSV with a header, or RetinaNet's path,x1,y1,x2,y2,class"),
+    "classes": Reader(class_folders.read, class_folders.signs, "a folder of pictures for each class, without boxes"),
     "folder": Reader(folder.read, folder.signs, "a folder of pictures without labels, known to hold no object"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from passerby.errors import SettingError
@@ -69,30 +69,43 @@ def settle_names(
     counts = Counter({name: n for name, n in counts.items() if name.strip()})  # a class needs a name
     fixed = set(classes.renamed.values())
     if classes.labels or own:
-        labels = classes.labels or tuple(dict.fromkeys(n for n in own if n not in classes.ignored))
+        labels = classes.labels or tuple(dict.fromkeys(n for n in own if n.strip() and n not in classes.ignored))
     else:
         left = {n: k for n, k in counts.items() if n not in classes.ignored}
-        slips = {n for n in left for m in left if m != n and slip(n, m) and left[m] >= RARE * left[n]}
+        known = _by_lower_case(left)
+        slips = {n for n in left for m in _slips_of(n, known) if m != n and left[m] >= RARE * left[n]}
         labels = tuple(sorted(set(left) - slips))
+    own_names = set(labels) - fixed
+    known = _by_lower_case(m for m in labels if m not in fixed)
     names = {}
     for name in counts:
         if name in classes.ignored:
             continue
         if name in classes.renamed:
             names[name] = classes.renamed[name]
-        elif name in labels and name not in fixed:
+        elif name in own_names:
             names[name] = name
-        elif near := [m for m in labels if m not in fixed and slip(name, m)]:
+        elif near := _slips_of(name, known):
             names[name] = max(near, key=len)
     return labels, names
 
 
-def slip(name: str, label: str) -> bool:
-    """Whether a name is a label with more letters, or in another case, or between spaces."""
-    return name.strip().lower().startswith(label.lower())
+def _by_lower_case(labels: Iterable[str]) -> dict[str, list[str]]:
+    known: dict[str, list[str]] = {}
+    for label in labels:
+        known.setdefault(label.lower(), []).append(label)
+    return known
+
+
+def _slips_of(name: str, known: dict[str, list[str]]) -> list[str]:
+    """The labels of which a name is a slip: one with more letters, in another case, or between spaces."""
+    text = name.strip().lower()
+    return [label for k in range(1, len(text) + 1) for label in known.get(text[:k], ())]
 
 
 def looks_like(name: str, labels: Sequence[str]) -> str:
-    """The label that a name may be a slip of, or "": "haed" for "head"."""
-    near = difflib.get_close_matches(name.strip().lower(), [x.lower() for x in labels], n=1, cutoff=NEAR)
-    return next((x for x in labels if near and x.lower() == near[0]), "")
+    """The label that a name may be a slip of, or "": "persom" for "person", "haed" (the same letters) for "head"."""
+    text = name.strip().lower()
+    swapped = next((x for x in labels if sorted(x.lower()) == sorted(text)), "")
+    near = difflib.get_close_matches(text, [x.lower() for x in labels], n=1, cutoff=NEAR)
+    return swapped or next((x for x in labels if near and x.lower() == near[0]), "")

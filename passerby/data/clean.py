@@ -15,7 +15,6 @@ from passerby.data.listing import (
     ANY_CLASS,
     DIFFICULT,
     IGNORE,
-    MOST_NOTES,
     RELATIVE,
     Columns,
     Listed,
@@ -23,14 +22,15 @@ from passerby.data.listing import (
     printable,
     there,
 )
+from passerby.data.notes import Notes, Order
 from passerby.errors import DataError, SourceError
 from passerby.pictures import orientation_of, picture_size
 from passerby.records import Floats, Note, Sample, SampleSet, Truth
 
 Size = tuple[int, int]
 Side = int | NDArray[np.float64]
-Order = tuple[int, int]  # of a note: number of the picture, number of the object
 MOST_OBJECTS = 20_000  # in one picture; the most crowded photographs have a few thousand
+AT_ONCE = 100_000  # objects whose boxes are worked on together: a bound for the memory
 ROUNDING = 0.01  # pixels past the border that are no mistake: what shares of six digits leave
 
 
@@ -41,43 +41,6 @@ class Origin:
     picture: Listed
     item: NDArray[np.int32]
     line: NDArray[np.int32]
-
-
-class Notes:
-    """Notes in the order of pictures and objects; of each kind MOST_NOTES are kept, and the rest are counted."""
-
-    def __init__(self, listing: Listing) -> None:
-        self.rows: list[tuple[Order, Note]] = [((-1, -1), n) for n in listing.notes]
-        self.made = Counter(n.kind for n in listing.notes)
-        self.told = Counter(listing.told)  # the things that the notes of a kind stand for
-
-    def add(self, order: Order, note: Note) -> None:
-        """Add a note of picture and object number `order`."""
-        self.told[note.kind] += note.count
-        self.made[note.kind] += 1
-        if self.made[note.kind] <= MOST_NOTES:
-            self.rows.append((order, note))
-
-    def room(self, kind: str, wanted: int) -> int:
-        """How many of the `wanted` notes of a kind are to be made; the others are counted here and now."""
-        room = min(max(0, MOST_NOTES - self.made[kind]), wanted)
-        self.told[kind] += wanted - room
-        return room
-
-    def first(self) -> str:
-        """The first one, for the message that nothing is left."""
-        note = min(self.rows, key=lambda n: n[0])[1] if self.rows else None
-        return f"; the first: {printable(note.file)}: {note.text}" if note else ""
-
-    def all(self, source: str) -> tuple[Note, ...]:
-        """All of them in order, and a note for those of each kind that were only counted."""
-        self.rows.sort(key=lambda n: n[0])
-        notes = [n for _, n in self.rows]
-        kept: Counter[str] = Counter()
-        for note in notes:
-            kept[note.kind] += note.count
-        more = [(kind, n - kept[kind]) for kind, n in self.told.items() if n > kept[kind]]
-        return (*notes, *(Note(kind, source, -1, f"and {n:,} more like these", count=n) for kind, n in more))
 
 
 def settle(
@@ -119,7 +82,7 @@ def settle_rows(
     for what, count in sorted(listing.unheld.items()):
         notes.add((len(sizes), -1), Note("not-held", source, -1, printable(what), count=count))
     if not samples:  # every picture has a class of its own, and none of them is wanted
-        raise DataError(f"{source}: no picture of a class among {list(labels)}")
+        raise DataError(f"{source}: no picture of a class among {list(labels[:20])}")
     return SampleSet(tuple(samples), labels, source, notes.all(source)), origins
 
 
@@ -173,7 +136,7 @@ def _classes(
     as_written = [order[names[n]] if n in names else -1 for n in listing.names]
     numbers = np.array([*as_written, -1], np.int64)[columns.name]
     aside = np.array([*(n in classes.ignored for n in listing.names), False])[columns.name]
-    flags = np.where(mine & aside, columns.flags | IGNORE, columns.flags).astype(np.uint8)
+    flags = np.where(mine & aside, columns.flags | IGNORE, columns.flags)
     numbers[aside | ((flags & ANY_CLASS) > 0)] = 0
     known = str(list(labels)) if len(labels) <= 20 else f"the {len(labels):,} classes"
     for name, count in counts.items():
@@ -205,6 +168,23 @@ def _boxes(
     notes: Notes,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """(N, 4) float32 boxes in pixels inside their pictures, and (N,) which objects are left."""
+    ways = np.ones(len(sizes), np.int64)
+    ways[list(turned)] = list(turned.values())
+    cut, left = np.zeros((len(kept), 4), np.float32), np.zeros(len(kept), bool)
+    for start in range(0, len(kept), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        cut[rows], left[rows] = _cut(listing, columns.part(rows), sizes, ways, kept[rows], notes)
+    return cut, left
+
+
+def _cut(
+    listing: Listing,
+    columns: Columns,
+    sizes: NDArray[np.int64],
+    ways: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+    notes: Notes,
+) -> tuple[Floats, NDArray[np.bool_]]:
     limit = sizes[columns.picture][:, [0, 1, 0, 1]].astype(np.float64)
     box = columns.box.copy()
     relative = (columns.flags & RELATIVE) > 0
@@ -223,9 +203,7 @@ def _boxes(
         bad = kept & ~np.isfinite(box).all(axis=1)
         tell(bad, "not-a-number", "a coordinate is not a finite number")
         kept = kept & ~bad
-        ways = np.ones(len(sizes), np.int64)
-        ways[list(turned)] = list(turned.values())
-        for way in set(turned.values()):
+        for way in range(5, 9):
             rows = kept & (ways[columns.picture] == way)
             box[rows] = turn(box[rows], limit[rows, 0], limit[rows, 1], way)
         swapped = kept & ((box[:, 2] < box[:, 0]) | (box[:, 3] < box[:, 1]))
@@ -260,12 +238,13 @@ def _samples(
     ends = np.searchsorted(columns.picture[rows], np.arange(len(sizes) + 1))
     box, number, flags = box[rows], numbers[rows], columns.flags[rows]
     samples, origins = [], []
+    order = {label: k for k, label in enumerate(labels)}
     for p in np.flatnonzero(sizes[:, 0]).tolist():
         picture, part = listing.pictures[p], slice(ends[p], ends[p + 1])
         if picture.label and picture.label not in names:
             continue
         truth = Truth(box[part], number[part], (flags[part] & DIFFICULT) > 0, (flags[part] & IGNORE) > 0)
-        label = labels.index(names[picture.label]) if picture.label else None
+        label = order[names[picture.label]] if picture.label else None
         samples.append(Sample(picture.path, int(sizes[p, 0]), int(sizes[p, 1]), truth, label, picture.split))
         origins.append(Origin(picture, columns.item[rows[part]], columns.line[rows[part]]))
     return samples, origins

@@ -34,11 +34,16 @@ def subsample(samples: SampleSet, count: int = 0, share: float = 0.0, seed: int 
 
     Raises SettingError when neither or both are given, or out of range.
     """
-    if (count > 0) == (share > 0) or share > 1 or count < 0:
-        raise SettingError("want a number of pictures over 0, or a share from 0 to 1, not both")
+    need_part(count, share)
     wanted = min(count or max(1, round(share * len(samples))), len(samples))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(samples))[:wanted])
     return replace(samples, samples=tuple(samples[int(i)] for i in chosen))
+
+
+def need_part(count: int, share: float) -> None:
+    """Raises SettingError unless one of the two is given, and in range."""
+    if (count != 0) == (share != 0) or not 0 <= share <= 1 or count < 0:
+        raise SettingError("want a number of pictures over 0, or a share from 0 to 1, not both")
 
 
 def parse_shares(text: str) -> dict[str, float]:

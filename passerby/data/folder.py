@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from passerby.data.listing import Listed, Listing
+from passerby.data.places import choose, folders_in, pictures_in
 from passerby.errors import DataError
-from passerby.pictures import is_picture_name
 
 
 def signs(path: Path) -> str:
@@ -21,11 +21,11 @@ def read(root: Path, splits: Sequence[str] = ()) -> Listing:
     Raises DataError when a folder is missing or none holds a picture.
     """
     out = Listing()
-    for split in splits or ("",):
-        folder = root / split
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder")
-        for path in sorted(p for p in folder.rglob("*") if is_picture_name(p)):
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    inner = {p.name: p for p in folders_in(root)}
+    for split, folder in choose(root, splits, inner).items() if splits else [("", root)]:
+        for path in pictures_in(folder, deep=True):
             out.add_picture(Listed(path, path.name, split=split))
     if not out.pictures:
         raise DataError(f"{root}: no picture in it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,24 @@ class Lines:
 
 
 def text_of(value: Any) -> str:
-    """A string of a JsonFile as it was meant: its bytes as UTF-8 (or as they are, where they are not UTF-8)."""
+    """A string of a JsonFile as it was meant: its bytes as UTF-8 (or as they are, where they are not UTF-8).
+
+    A value of another type is shown, cut short.
+    """
+    if not isinstance(value, str):
+        return reprlib.repr(value)
     try:
-        return str(value).encode("latin-1").decode("utf-8")
+        return value.encode("latin-1").decode("utf-8")
     except (UnicodeEncodeError, UnicodeDecodeError):  # \\u escapes hold more than latin-1; and a file in latin-1
-        return str(value)
+        return value
+
+
+def four(value: Any) -> tuple[float, float, float, float]:
+    """Four numbers, x y width height, of a list in JSON. Raises DataError that shows any other value."""
+    try:
+        if not isinstance(value, list):
+            raise TypeError
+        x, y, w, h = (float(v) for v in value)
+    except (TypeError, ValueError, OverflowError) as e:
+        raise DataError(f"is {reprlib.repr(value)}, want [x, y, width, height]") from e
+    return x, y, w, h

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from passerby.records import Note
 DIFFICULT, IGNORE, ANY_CLASS, RELATIVE = 1, 2, 4, 8  # flags of an object
 LARGEST_PART = 16_000_000  # bytes of labels for one picture (a file, or a line); more is a mistake or an attack
 LARGEST_NAME = 200  # characters of a class name
+_WATCH: ContextVar[Callable[[Path], object] | None] = ContextVar("watch", default=None)
 MOST_NAMES = 25_000  # class names in one data set; ImageNet has 21,841
 MOST_NOTES = 20_000  # of one kind; past that they are only counted
 
@@ -59,15 +62,15 @@ class Listing:
         self.left_out: set[int] = set()  # numbers of pictures whose labels turned out not to be readable
         self.unheld: Counter[str] = Counter()  # what the files hold and passerby has no place for
         self._numbers: dict[str, int] = {}
-        self._picture, self._name = array("i"), array("i")
-        self._item, self._line = array("i"), array("i")
-        self._flags, self._box = array("B"), array("d")
+        self._numbered, self._box = array("i"), array("d")  # five whole numbers and four corners an object
 
     def __len__(self) -> int:
-        return len(self._picture)
+        return len(self._box) // 4
 
     def add_picture(self, picture: Listed) -> int:
         """Its number, for `add_object`."""
+        if tell := _WATCH.get():
+            tell(picture.path)
         self.pictures.append(picture)
         return len(self.pictures) - 1
 
@@ -76,11 +79,8 @@ class Listing:
     ) -> None:
         """One object: x0 y0 x1 y1 as written (pixels, or shares with RELATIVE); `item` is its number in its file."""
         self._box.extend(box)
-        self._picture.append(picture)
-        self._name.append(self.number_of(name))
-        self._item.append(item)
-        self._line.append(min(line, 2**31 - 1))
-        self._flags.append(flags)
+        number = self._numbers.get(name)
+        self._numbered.extend((picture, self.number_of(name) if number is None else number, item, line, flags))
 
     def number_of(self, name: str) -> int:
         """The number that stands for a class name in the columns. Raises DataError when there are too many names."""
@@ -96,14 +96,8 @@ class Listing:
 
     def columns(self) -> Columns:
         """Views of the columns; nothing may be added while they are in use."""
-        return Columns(
-            np.frombuffer(self._picture, np.int32),
-            np.frombuffer(self._name, np.int32),
-            np.frombuffer(self._item, np.int32),
-            np.frombuffer(self._line, np.int32),
-            np.frombuffer(self._flags, np.uint8),
-            np.frombuffer(self._box, np.float64).reshape(-1, 4),
-        )
+        picture, name, item, line, flags = np.frombuffer(self._numbered, np.int32).reshape(-1, 5).T
+        return Columns(picture, name, item, line, flags, np.frombuffer(self._box, np.float64).reshape(-1, 4))
 
     def tell(self, kind: str, file: str, text: str, item: int = -1, line: int = 0) -> None:
         """Add a note; past MOST_NOTES of a kind it is only counted."""
@@ -120,8 +114,23 @@ class Columns:
     name: NDArray[np.int32]
     item: NDArray[np.int32]
     line: NDArray[np.int32]
-    flags: NDArray[np.uint8]
+    flags: NDArray[np.int32]
     box: NDArray[np.float64]
+
+    def part(self, rows: slice) -> Columns:
+        """Some of the objects."""
+        numbered = (self.picture[rows], self.name[rows], self.item[rows], self.line[rows], self.flags[rows])
+        return Columns(*numbered, self.box[rows])
+
+
+@contextmanager
+def watching(tell: Callable[[Path], object]) -> Iterator[None]:
+    """While the block runs, `tell` hears of each picture as a reader lists it: decoding can start before the end."""
+    before = _WATCH.set(tell)
+    try:
+        yield
+    finally:
+        _WATCH.reset(before)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -131,17 +140,17 @@ def inside(folder: Path, name: str) -> Path:
     as they are written; a link that the user laid inside the folder may lead where it will.
     """
     plain = name.replace("\\", "/")
-    if not name.strip() or "\0" in name or any(len(p.encode(errors="replace")) > 255 for p in plain.split("/")):
-        raise DataError(f"{_short(name)} is no file name")
     try:
-        os.fsencode(plain)
-    except UnicodeEncodeError as e:  # half of a surrogate pair, from an escape in JSON
-        raise DataError(f"{_short(name)} is no file name") from e
-    path = Path(os.path.normpath(folder / plain))
-    base = Path(os.path.normpath(folder))
-    if path == base or not path.is_relative_to(base):
+        data = os.fsencode(plain)
+    except UnicodeEncodeError:  # half of a surrogate pair, from an escape in JSON
+        data = b"\0"
+    if not name.strip() or b"\0" in data or len(data) > 2000 or any(len(p) > 255 for p in data.split(b"/")):
+        raise DataError(f"{_short(name)} is no file name")
+    # abspath, not resolve: links stay as they are
+    here, base = Path(os.path.abspath(folder / plain)), Path(os.path.abspath(folder))  # noqa: PTH100
+    if here == base or not here.is_relative_to(base):
         raise DataError(f"the path {_short(name)} leads out of the data set's folder: refused; name it relative to it")
-    return path
+    return folder / here.relative_to(base)
 
 
 def there(path: Path) -> bool:
@@ -185,7 +194,7 @@ def read_part(path: Path, largest: int = LARGEST_PART) -> bytes:
     except OSError as e:
         raise DataError(f"cannot be read ({e.strerror or e})") from e
     if len(data) > largest:
-        raise DataError(f"over {largest // 1_000_000} MB of labels for one picture: refused")
+        raise DataError(f"over {largest // 1_000_000} MB, which no such file has: refused")
     return data
 
 

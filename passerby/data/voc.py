@@ -5,22 +5,28 @@ Coordinates are taken as they are written, as continuous pixels: x1 and y1 are t
 
 from __future__ import annotations
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from passerby.data.listing import DIFFICULT, IGNORE, Listed, Listing, inside, read_part, read_text
+from passerby.data.listing import DIFFICULT, IGNORE, Listed, Listing, inside, read_part, read_text, there
+from passerby.data.places import entries
 from passerby.errors import DataError, did_you_mean
 from passerby.pictures import EXTENSIONS
 
 _OBJECT = re.compile(rb"<object[\s>]")
+_MOST_TAGS = 2_000_000  # in one annotation; each takes over a hundred bytes once read, and 20,000 objects have 800,000
+_SECOND = re.compile(r"\s+-?[01]$")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _UNHELD = ("truncated", "occluded")  # flags that only some tools write, and no detector of ours uses
 
 
 def signs(path: Path) -> str:
     """Why a folder looks like Pascal VOC; "" where it does not."""
-    return "it has a folder Annotations" if (path / "Annotations").is_dir() else ""
+    found = any(p.suffix == ".xml" for p in entries(path / "Annotations"))
+    return "its folder Annotations holds .xml files" if found else ""
 
 
 def read(root: Path, splits: Sequence[str] = ()) -> Listing:
@@ -60,18 +66,23 @@ def read(root: Path, splits: Sequence[str] = ()) -> Listing:
 def _add(out: Listing, picture: int, file: str, node: ET.Element, item: int, line: int) -> None:
     values = {child.tag: child.text for child in node}
     corners = {child.tag: child.text for child in node.find("bndbox") or ()}
-    box = []
-    for key in ("xmin", "ymin", "xmax", "ymax"):
-        try:
-            box.append(float(corners.get(key) or ""))
-        except ValueError:
-            out.tell("bad-object", file, f"<{key}> is {corners.get(key)!r:.80}, not a number", item, line)
-            return
-    flags = DIFFICULT if (values.get("difficult") or "").strip() == "1" else 0
-    if (values.get("ignore") or "").strip() == "1":  # our own, see data/write.py: VOC has no ignore regions
+    key = ""
+    try:
+        box = [float(corners.get(key := k) or "") for k in _CORNERS]
+    except ValueError:
+        out.tell("bad-object", file, f"<{key}> is {corners.get(key)!r:.80}, not a number", item, line)
+        return
+    flags = DIFFICULT if _is_one(values.get("difficult")) else 0
+    if _is_one(values.get("ignore")):  # our own, see data/write.py: VOC has no ignore regions
         flags = IGNORE
     out.add_object(picture, (values.get("name") or "").strip(), box, item, line, flags)
-    out.unheld.update(key for key in _UNHELD if (values.get(key) or "0").strip() != "0")
+    for key in _UNHELD:
+        if values.get(key, "0") not in ("0", None):
+            out.unheld[key] += 1
+
+
+def _is_one(text: str | None) -> bool:
+    return text == "1" or (text is not None and text.strip() == "1")
 
 
 def _chosen(root: Path, splits: Sequence[str]) -> dict[str, str]:
@@ -83,7 +94,7 @@ def _chosen(root: Path, splits: Sequence[str]) -> dict[str, str]:
         if not path.is_file():
             known = [p.stem for p in lists.glob("*.txt")]
             raise DataError(f"{root}: no split '{split}' in ImageSets/Main{did_you_mean(split, known)}")
-        for name in _names(path):
+        for name in _names(root, path):
             names.setdefault(name, split)
     return names
 
@@ -94,28 +105,35 @@ def _all(root: Path) -> dict[str, str]:
     for path in sorted((root / "ImageSets" / "Main").glob("*.txt")):
         if not path.stem.startswith("trainval"):
             try:
-                names = _names(path)
+                for name in _names(root, path):
+                    split.setdefault(name, path.stem)
             except DataError:
                 continue
-            for name in names:
-                split.setdefault(name, path.stem)
-    return {p.stem: split.get(p.stem, "") for p in sorted((root / "Annotations").glob("*.xml"))}
+    names = (name[:-4] for name in sorted(p.name for p in os.scandir(root / "Annotations")) if name.endswith(".xml"))
+    return {name: split.get(name, "") for name in names}
 
 
-def _names(path: Path) -> list[str]:
+def _names(root: Path, path: Path) -> list[str]:
+    """The names in a list. VOC's class lists have a second column: 1, 0, or -1 where the class is not there."""
     try:
         text = read_text(path)
     except DataError as e:
         raise DataError(f"{path}: {e}") from e
-    # VOC's class lists have a second column; -1: the class is not there
-    return [fields[0] for line in text.splitlines() if (fields := line.split())]
+    names = []
+    for line in text.splitlines():
+        name = line.strip()
+        plain = _SECOND.sub("", name)
+        if name:
+            names.append(plain if plain == name or not there(root / "Annotations" / f"{name}.xml") else name)
+    return names
 
 
 def _pictures(root: Path) -> dict[str, Path]:
     folder = root / "JPEGImages"
     if not folder.is_dir():
         raise DataError(f"{root}: no folder JPEGImages; is this Pascal VOC?")
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in EXTENSIONS}
+    found = (name.rpartition(".") for name in sorted(p.name for p in os.scandir(folder)))
+    return {stem: folder / f"{stem}.{suffix}" for stem, _, suffix in found if f".{suffix.lower()}" in EXTENSIONS}
 
 
 def _parse(path: Path) -> tuple[tuple[int, int], list[ET.Element], list[int]]:
@@ -124,6 +142,8 @@ def _parse(path: Path) -> tuple[tuple[int, int], list[ET.Element], list[int]]:
     plain = text.replace(b"\0", b"")  # UTF-16 holds a zero beside each ASCII letter
     if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
         raise DataError("it declares XML entities, which no annotation needs: refused")
+    if text.count(b"<") > _MOST_TAGS:
+        raise DataError(f"over {_MOST_TAGS:,} tags: refused")
     try:
         tree = ET.fromstring(text)
     except (ET.ParseError, ValueError, LookupError) as e:  # the last two: an encoding expat cannot read

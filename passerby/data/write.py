@@ -191,8 +191,7 @@ def write_set(
     Pictures that EXIF turns are written upright, encoded again. Raises OutputError where the folder is taken or
     cannot be written, SettingError for an unknown format, DataError for samples with labels of whole pictures.
     """
-    if kind not in WRITERS:
-        raise SettingError(f"no format '{kind}' to write{did_you_mean(kind, WRITERS)}")
+    need_target(folder, kind)
     pictures = objects = 0
     turned: Counter[str] = Counter()
     taken: set[str] = set()
@@ -218,15 +217,24 @@ def write_set(
     return Written(pictures, objects, dict(writer.lost + turned))
 
 
+def need_target(folder: Path, kind: str) -> None:
+    """Raises SettingError for an unknown format, OutputError for a folder that holds something."""
+    if kind not in WRITERS:
+        raise SettingError(f"no format '{kind}' to write{did_you_mean(kind, WRITERS)}")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise OutputError(f"{folder}: is there already, and is not written over; name another folder")
+    except OSError as e:
+        raise OutputError(f"{folder}: cannot be made ({e.strerror or e})") from e
+
+
 @contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`, renamed to it when the block ends well, removed when it does not.
 
-    Raises OutputError when `folder` holds something, or cannot be made.
+    Raises OutputError when `folder` cannot be made.
     """
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError(f"{folder}: is there already, and is not written over; name another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = folder.with_name(f".{folder.name}-{os.urandom(4).hex()}")
         temporary.mkdir()

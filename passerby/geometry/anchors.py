@@ -16,6 +16,9 @@ from passerby.errors import SettingError
 from passerby.geometry.boxes import Floats
 from passerby.spec import AnchorMap
 
+STRIDES = (8, 16, 32, 64)  # pixels a cell of the four maps of the reference design: 38, 19, 10, 5 cells at 300 pixels
+Cells = int | tuple[int, int]  # of one map: a side, or rows and columns
+
 
 def default_boxes(maps: Sequence[AnchorMap], height: int, width: int) -> Floats:
     """All default boxes of an input picture of height x width pixels.
@@ -27,8 +30,7 @@ def default_boxes(maps: Sequence[AnchorMap], height: int, width: int) -> Floats:
     """
     layers = []
     for m in maps:
-        cy = (np.arange(m.rows, dtype=np.float32) + 0.5) / m.rows * height
-        cx = (np.arange(m.columns, dtype=np.float32) + 0.5) / m.columns * width
+        cy, cx = cell_centres(m.rows, height), cell_centres(m.columns, width)
         grid = np.empty((m.rows, m.columns, len(m.sizes), 4), np.float32)
         grid[..., 0] = cx[None, :, None]
         grid[..., 1] = cy[:, None, None]
@@ -37,12 +39,70 @@ def default_boxes(maps: Sequence[AnchorMap], height: int, width: int) -> Floats:
     return np.concatenate(layers) if layers else np.zeros((0, 4), np.float32)
 
 
+def cell_centres(cells: int, length: int) -> Floats:
+    """Centres (cells,) of cells laid evenly over `length` pixels: (i + 0.5) / cells * length."""
+    return np.asarray((np.arange(cells, dtype=np.float32) + 0.5) / cells * length, np.float32)
+
+
+def cells_of(strides: Sequence[int], height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """Rows and columns of the maps with these strides, rounded up: 38 x 38, 19 x 19, ... for 8, 16, ... at 300 x 300.
+
+    Raises SettingError for strides that do not rise, or that are not between 1 and the input's shorter side.
+    """
+    if not strides or any(not 0 < s <= min(height, width) for s in strides):
+        raise SettingError(f"strides {list(strides)}: each must lie between 1 and {min(height, width)} pixels")
+    if sorted(set(strides)) != list(strides):
+        raise SettingError(f"strides {list(strides)} must rise: the finest map comes first")
+    return tuple((-(-height // s), -(-width // s)) for s in strides)
+
+
+def shaped_maps(
+    cells: Sequence[Cells], shapes: Sequence[Sequence[Sequence[float]]], where: str = "default boxes"
+) -> tuple[AnchorMap, ...]:
+    """Default boxes of any shapes.
+
+    cells    of each map: a side, or (rows, columns)
+    shapes   for each map its (w, h) in input pixels, at least one
+    where    who states them, for errors
+    returns  one AnchorMap a map
+
+    Raises SettingError when cells and shapes differ in length, a map has none, or one is no pair of positive numbers.
+    """
+    if len(cells) != len(shapes):
+        raise SettingError(f"{where}: {len(cells)} maps but shapes for {len(shapes)}; give one list of (w, h) a map")
+    for k, row in enumerate(shapes):
+        if not row:
+            raise SettingError(f"{where}: map {k + 1} of {len(cells)} has no shape; each map needs one or more")
+        for pair in row:
+            if len(pair) != 2 or not all(math.isfinite(v) and v > 0 for v in pair):
+                raise SettingError(f"{where}: {tuple(pair)} of map {k + 1} is no (w, h) over 0")
+    return tuple(
+        AnchorMap(*_rows_columns(n), tuple((float(w), float(h)) for w, h in row))
+        for n, row in zip(cells, shapes, strict=True)
+    )
+
+
+def stated_maps(
+    shapes: Sequence[Sequence[Sequence[float]]],
+    sizes: Sequence[Sequence[float]],
+    ratio: float,
+    height: int,
+    width: int,
+) -> tuple[AnchorMap, ...]:
+    """Default boxes as a recipe states them, on maps of STRIDES: shapes where given, otherwise sizes and ratio.
+
+    Raises SettingError as `shaped_maps` and `ranged_maps` do.
+    """
+    cells = cells_of(STRIDES, height, width)
+    return shaped_maps(cells, shapes, "model.shapes") if shapes else ranged_maps(cells, sizes, ratio, height, width)
+
+
 def ranged_maps(
-    cells: Sequence[int], sizes: Sequence[Sequence[float]], ratio: float, height: int = 300, width: int = 300
+    cells: Sequence[Cells], sizes: Sequence[Sequence[float]], ratio: float, height: int = 300, width: int = 300
 ) -> tuple[AnchorMap, ...]:
     """Default boxes from sizes per map and one shape: the reference design of small person detectors.
 
-    cells    cells a side of each map, e.g. (38, 19, 10, 5); rows = columns
+    cells    of each map: a side, e.g. (38, 19, 10, 5), or (rows, columns)
     sizes    for each map the sizes in input pixels; a size is the square root of the box's area
     ratio    height / width of every box
     returns  one AnchorMap a map, with w = size / sqrt(ratio), h = size * sqrt(ratio)
@@ -53,11 +113,11 @@ def ranged_maps(
         raise SettingError(f"default boxes: {len(cells)} maps but sizes for {len(sizes)}; give one list of sizes a map")
     if ratio <= 0 or any(s <= 0 for row in sizes for s in row):
         raise SettingError("default boxes: sizes and ratio must be over 0")
-    if any(not 0 < n <= min(height, width) for n in cells):
+    if any(not (0 < rows <= height and 0 < columns <= width) for rows, columns in map(_rows_columns, cells)):
         raise SettingError(f"default boxes: cells a side must lie between 1 and {min(height, width)}")
     root = math.sqrt(ratio)
     return tuple(
-        AnchorMap(n, n, tuple((float(s) / root, float(s) * root) for s in row))
+        AnchorMap(*_rows_columns(n), tuple((float(s) / root, float(s) * root) for s in row))
         for n, row in zip(cells, sizes, strict=True)
     )
 
@@ -73,7 +133,7 @@ def scales(maps: int, smallest: float = 0.2, largest: float = 0.9) -> list[float
 
 
 def published_maps(
-    cells: Sequence[int],
+    cells: Sequence[Cells],
     ratios: Sequence[Sequence[float]],
     side: int = 300,
     smallest: float = 0.2,
@@ -81,7 +141,7 @@ def published_maps(
 ) -> tuple[AnchorMap, ...]:
     """Default boxes of the SSD paper: s_k for each map, its ratios, and one extra square.
 
-    cells    cells a side of each map, e.g. (38, 19, 10, 5, 3, 1) for SSD300
+    cells    of each map: a side, e.g. (38, 19, 10, 5, 3, 1) for SSD300, or (rows, columns)
     ratios   for each map the ratios a = w / h beside 1, e.g. (2, 1/2) or (2, 1/2, 3, 1/3)
     side     input side, pixels
     returns  one AnchorMap a map; a cell has 2 + len(ratios) boxes: the square s_k, the square
@@ -97,7 +157,7 @@ def published_maps(
     for k, (n, row) in enumerate(zip(cells, ratios, strict=True)):
         s, extra = steps[k] * side, math.sqrt(steps[k] * steps[k + 1]) * side
         shapes = [(s, s), (extra, extra)] + [(s * math.sqrt(a), s / math.sqrt(a)) for a in row]
-        out.append(AnchorMap(n, n, tuple(shapes)))
+        out.append(AnchorMap(*_rows_columns(n), tuple(shapes)))
     return tuple(out)
 
 
@@ -134,3 +194,7 @@ def shape_iou(a: Floats, b: Floats) -> Floats:
     shared = np.minimum(a[:, None, 0], b[None, :, 0]) * np.minimum(a[:, None, 1], b[None, :, 1])
     union = (a[:, 0] * a[:, 1])[:, None] + (b[:, 0] * b[:, 1])[None, :] - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+
+
+def _rows_columns(cells: Cells) -> tuple[int, int]:
+    return (cells, cells) if isinstance(cells, int) else cells

@@ -39,7 +39,7 @@ def crop(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator, t
         h = int(np.clip(height * side / ratio, 1, height))
         x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
         inside = cut(truth, x, y, w, h)
-        if not inside.ignore.all() or len(truth) == 0:
+        if not inside.ignore.all() or truth.ignore.all():
             return pixels[y : y + h, x : x + w], inside
     return pixels, truth
 

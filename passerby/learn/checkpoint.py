@@ -135,7 +135,7 @@ def _unflatten(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> 
 
 
 def _same_recipe(old: dict[str, Any], recipe: Recipe, path: Path) -> None:
-    new = json.loads(json.dumps(recipe.to_dict()))
+    new, before = (json.loads(json.dumps(r.to_dict())) for r in (recipe, Recipe()))
     free = {
         ("run", "workers"),
         ("run", "threads"),
@@ -148,8 +148,10 @@ def _same_recipe(old: dict[str, Any], recipe: Recipe, path: Path) -> None:
         if not isinstance(values, dict):
             continue
         for name, value in values.items():
-            if (section, name) not in free and old.get(section, {}).get(name) != value:
+            was = old.get(section, {}).get(name, before[section][name])  # an older recipe lacks the newest settings
+            same = bool(was) == bool(value) if (section, name) == ("data", "cache") else was == value  # it may move
+            if (section, name) not in free and not same:
                 raise ModelError(
-                    f"{path}: was trained with {section}.{name}={old.get(section, {}).get(name)!r}, the recipe says "
-                    f"{value!r}; resume with the same settings or start a new run"
+                    f"{path}: was trained with {section}.{name}={was!r}, the recipe says {value!r}; resume with the "
+                    f"same settings or start a new run"
                 )

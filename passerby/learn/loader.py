@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -12,17 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from passerby.data.cache import Cache, Teller, open_cache, side_needed
 from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
+from passerby.geometry.assign import assign
 from passerby.geometry.resize import fit
-from passerby.learn.assign import assign
 from passerby.learn.augment import augment, colour
 from passerby.pictures import read_picture
 from passerby.recipe import Recipe
-from passerby.records import SampleSet, Truth
+from passerby.records import Pixels, SampleSet, Truth
 from passerby.spec import ModelSpec
 
-Key = tuple[int, int]  # epoch, sample
+Key = tuple[int, ...]  # epoch, sample; a picture that an epoch shows again has the number of the turn as well
 
 
 class Batch(NamedTuple):
@@ -37,18 +40,18 @@ class Batch(NamedTuple):
 class TrainingPictures(Dataset[Batch]):
     """One augmented, matched picture per key; the key alone decides what comes out, so a run can be resumed."""
 
-    def __init__(self, samples: SampleSet, spec: ModelSpec, recipe: Recipe) -> None:
-        self.samples, self.spec, self.recipe = samples, spec, recipe
+    def __init__(self, samples: SampleSet, spec: ModelSpec, recipe: Recipe, cache: Cache | None = None) -> None:
+        self.samples, self.spec, self.recipe, self.cache = samples, spec, recipe, cache
         self.anchors = default_boxes(spec.anchors, spec.height, spec.width)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, key: Key) -> Batch:
-        epoch, index = key
+        index = key[1]
         sample = self.samples[index]
-        rng = np.random.default_rng((self.recipe.run.seed, epoch, index))
-        pixels, truth = augment(read_picture(sample.path), sample.truth, self.recipe.augment, rng)
+        rng = np.random.default_rng((self.recipe.run.seed, *key))
+        pixels, truth = augment(*self._take(index), self.recipe.augment, rng)
         pixels, placement = fit(pixels, self.spec.width, self.spec.height, self.spec.resize)
         pixels = colour(pixels, self.recipe.augment, rng)
         truth = Truth(placement.forth(truth.boxes), truth.labels, truth.difficult, truth.ignore)
@@ -56,38 +59,95 @@ class TrainingPictures(Dataset[Batch]):
         if not np.isfinite(sample.truth.boxes).all():  # such a box matches nothing and would pass in silence
             labels[0], offsets[0] = 1, np.nan  # so that the loop stops, and names file, object and step
         return Batch(
-            torch.from_numpy(np.ascontiguousarray(pixels)),
+            torch.from_numpy(np.require(pixels, requirements=["C", "W"])),
             torch.from_numpy(labels),
             torch.from_numpy(offsets),
             torch.tensor(index),
         )
 
+    def _take(self, index: int) -> tuple[Pixels, Truth]:
+        """A picture, from the cache where there is one, and its truth in the pixels that it has there."""
+        sample = self.samples[index]
+        if self.cache is None:
+            return read_picture(sample.path), sample.truth
+        pixels = self.cache[index]
+        full, now = self.cache.full_size(index), (pixels.shape[1], pixels.shape[0])
+        if now == full:
+            return pixels, sample.truth
+        scale = np.array(now, np.float32) / np.array(full, np.float32)
+        return pixels, replace(sample.truth, boxes=sample.truth.boxes * np.tile(scale, 2))
+
 
 class EpochOrder(Sampler[list[Key]]):
-    """Batches of one epoch in an order that the seed and the epoch decide; the last, short batch is left out."""
+    """Batches of one epoch in an order that the seed and the epoch decide; the last, short batch is left out.
 
-    def __init__(self, samples: int, batch: int, seed: int) -> None:
-        if samples < batch:
-            raise SettingError(f"run.batch={batch} but there are only {samples} training pictures; set a smaller batch")
-        self.samples, self.batch, self.seed, self.epoch = samples, batch, seed, 0
+    samples  number of pictures
+    empty    the numbers of those without objects
+    share    of an epoch that pictures without objects make up: all with objects are shown once, the others are drawn,
+             none again before each had its turn; under 0: every picture is shown once
+
+    Raises SettingError where a batch or the share cannot be filled.
+    """
+
+    def __init__(self, samples: int, batch: int, seed: int, empty: Sequence[int] = (), share: float = -1.0) -> None:
+        self.batch, self.seed, self.epoch = batch, seed, 0
+        self.empty, self.drawn = np.asarray(empty, np.int64), 0
+        self.always = np.arange(samples)
+        if share >= 0:
+            self.always = np.setdiff1d(self.always, self.empty)
+            self.drawn = round(len(self.always) * share / (1 - share))
+        if self.drawn and not len(self.empty):
+            raise SettingError(
+                f"data.negative_share={share:g} but no training picture is without objects; "
+                "add some, e.g. folder:PATH to data.train, or set -1"
+            )
+        self.shown = len(self.always) + self.drawn
+        if self.shown < batch:
+            raise SettingError(
+                f"run.batch={batch} but there are only {self.shown} training pictures; set a smaller batch"
+            )
 
     def __len__(self) -> int:
-        return self.samples // self.batch
+        return self.shown // self.batch
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.samples)
+        turns: dict[int, int] = {}
+        keys: list[Key] = []
+        for k in [*self.always.tolist(), *self._draw()]:
+            turns[k] = turns.get(k, -1) + 1
+            keys.append((self.epoch, k, turns[k]) if turns[k] else (self.epoch, k))
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(keys))
         for i in range(len(self)):
-            yield [(self.epoch, int(k)) for k in order[i * self.batch : (i + 1) * self.batch]]
+            yield [keys[k] for k in order[i * self.batch : (i + 1) * self.batch]]
+
+    def _draw(self) -> list[int]:
+        """The pictures without objects of this epoch: its part of an endless row of shuffles, one after another."""
+        count = len(self.empty)
+        places = range(self.epoch * self.drawn, (self.epoch + 1) * self.drawn)
+        rounds = {p // count for p in places}
+        shuffled = {r: np.random.default_rng((self.seed, r, count)).permutation(self.empty) for r in rounds}
+        return [int(shuffled[p // count][p % count]) for p in places]
+
+    def told(self) -> str:
+        """What an epoch shows, in words."""
+        few = ": too few, so some are shown more than once" if self.drawn > len(self.empty) else ""
+        return f"an epoch: {len(self.always)} pictures with objects, {self.drawn} of {len(self.empty)} without{few}"
 
 
-def make_loader(samples: SampleSet, spec: ModelSpec, recipe: Recipe, pin: bool) -> tuple[DataLoader[Batch], EpochOrder]:
-    """The loader and its order; set `order.epoch` before iterating. Workers stay alive from epoch to epoch."""
-    order = EpochOrder(len(samples), recipe.run.batch, recipe.run.seed)
+def make_loader(
+    samples: SampleSet, spec: ModelSpec, recipe: Recipe, pin: bool, cache: Cache | None = None
+) -> tuple[DataLoader[Batch], EpochOrder]:
+    """The loader and its order; set `order.epoch` before iterating. Workers stay alive from epoch to epoch.
+
+    cache  of these samples' pixels, as `cache_of` gives it; None: pictures are decoded each time
+    """
+    empty = [i for i, s in enumerate(samples) if s.truth.ignore.all()]
+    order = EpochOrder(len(samples), recipe.run.batch, recipe.run.seed, empty, recipe.data.negative_share)
     workers = recipe.run.workers
     if workers:
         cv2.setNumThreads(1)  # a forked worker that inherits OpenCV's threads hangs when it ends them
     loader: DataLoader[Batch] = DataLoader(
-        TrainingPictures(samples, spec, recipe),
+        TrainingPictures(samples, spec, recipe, cache),
         batch_sampler=order,
         num_workers=workers,
         pin_memory=pin,
@@ -96,6 +156,15 @@ def make_loader(samples: SampleSet, spec: ModelSpec, recipe: Recipe, pin: bool) 
         worker_init_fn=_start_worker if workers else None,
     )
     return loader, order
+
+
+def cache_of(samples: SampleSet, recipe: Recipe, tell: Teller) -> Cache | None:
+    """The cache that `data.cache` asks for, built where need be; None where it asks for none."""
+    if not recipe.data.cache:
+        return None
+    first = f" first {recipe.run.limit}" if recipe.run.limit else ""
+    side = recipe.data.cache_side or side_needed(recipe)
+    return open_cache(Path(recipe.data.cache), samples.source + first, samples.samples, side, tell)
 
 
 def _start_worker(number: int) -> None:

@@ -8,26 +8,30 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from passerby.data import join, load_data
+from passerby.data import join
+from passerby.data.cache import Teller
+from passerby.data.classes import parse_classes
+from passerby.data.default_boxes import cap_warning
+from passerby.data.kinds import summary
 from passerby.errors import DataError, SettingError, TrainingError, did_you_mean
 from passerby.files import written_whole
 from passerby.geometry.anchors import default_boxes
 from passerby.learn import checkpoint
 from passerby.learn.curves import draw_curves
 from passerby.learn.engine import TorchEngine
-from passerby.learn.loader import Batch, make_loader
+from passerby.learn.loader import Batch, cache_of, make_loader
 from passerby.learn.losses import detection_loss
 from passerby.learn.machine import choose_device, choose_precision, device_name, keep_memory, seed_everything
 from passerby.learn.network import Detector, Habits, build, spec_of
 from passerby.learn.optimise import Average, make_optimiser, rate_at
 from passerby.learn.weights import habits_of, load_backbone
-from passerby.measure.evaluate import Report, evaluate
+from passerby.measure.evaluate import Report, evaluate, load_boxes
 from passerby.measure.operating_point import best_f1
 from passerby.recipe import Optimiser, Recipe
 from passerby.records import SampleSet
@@ -37,14 +41,6 @@ from passerby.spec import ModelSpec
 FLOOR = 0.01  # scores under this are dropped when measuring: Liu et al. 2016, "SSD", section 3
 METRICS = ("average_precision", "miss_rate", "at_threshold")
 BEST_BY = {"ap50": 1, "ap50_11pt": 1, "f1": 1, "mr2": -1, "miss_at_1fppi": -1}  # what may choose; -1: less is better
-
-
-class Teller(Protocol):
-    """Where progress goes: `line` stays, `step` may be overwritten by the next."""
-
-    def line(self, text: str) -> None: ...
-
-    def step(self, text: str) -> None: ...
 
 
 def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path:
@@ -64,14 +60,17 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
         torch.set_num_threads(run.threads)
     train_set = _read(recipe.data.train, recipe, "train", tell)
     val_set = _read(recipe.data.val, recipe, "val", tell)
-    if not val_set.objects():
-        raise DataError(f"data.val ({val_set.source}) holds no object, so no score can choose the best epoch")
     if run.limit:
         train_set = SampleSet(train_set.samples[: run.limit], train_set.labels, train_set.source, train_set.notes)
+    for field, part, so in (("train", train_set, "nothing can be learnt"), ("val", val_set, "no score can choose")):
+        if not any((~s.truth.ignore & ~s.truth.difficult).any() for s in part):
+            raise DataError(f"data.{field} ({part.source}) holds no object that counts, so {so}; name labelled data")
 
     trainee = prepare(recipe, tell)
     network, spec, average, device = trainee.network, trainee.spec, trainee.average, trainee.device
-    loader, order = make_loader(train_set, spec, recipe, pin=device.type == "cuda")
+    named = f"{' '.join(recipe.data.train)} --root {recipe.data.root}"
+    if warning := cap_warning(train_set, spec, how.match_iou, run.recall_warning, named):
+        tell.line(warning)
     state = checkpoint.State()
     last, best = out / "last.safetensors", out / "best.safetensors"
     if resume:
@@ -80,6 +79,10 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     elif last.exists():
         raise SettingError(f"{last} is there already; go on with --resume, or name another folder with --out")
 
+    cache = cache_of(train_set, recipe, tell)
+    loader, order = make_loader(train_set, spec, recipe, device.type == "cuda", cache)
+    if recipe.data.negative_share >= 0:
+        tell.line(order.told())
     per_epoch, steps = len(order), len(order) * run.epochs
     warmup = max(1, round(how.warmup * per_epoch))
     tell.line(
@@ -135,7 +138,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
 
 def check_settings(recipe: Recipe) -> None:
     """Raises SettingError for settings that no step can be made with, or that would be ignored in silence."""
-    run, how = recipe.run, recipe.optimiser
+    run, how, share = recipe.run, recipe.optimiser, recipe.data.negative_share
     if run.best_by not in BEST_BY:
         raise SettingError(f"run.best_by: no score '{run.best_by}'{did_you_mean(run.best_by, BEST_BY)}")
     if run.batch < 2:
@@ -143,6 +146,10 @@ def check_settings(recipe: Recipe) -> None:
     for name in ("epochs", "evaluate_every"):
         if getattr(run, name) < 1:
             raise SettingError(f"run.{name} is {getattr(run, name)}, want at least 1")
+    if share != -1 and not 0 <= share <= 0.9:
+        raise SettingError(f"data.negative_share is {share:g}, want 0 to 0.9, or -1 for each picture once an epoch")
+    if recipe.data.cache_side < 0:
+        raise SettingError(f"data.cache_side is {recipe.data.cache_side}, want pixels, or 0 for the least that does")
     if how.quality and recipe.model.loss != "focal":
         raise SettingError("optimiser.quality belongs to model.loss=focal; set one or the other")
     if how.focal_gamma < 1:
@@ -249,9 +256,18 @@ class Clock:
 def _read(sources: tuple[str, ...], recipe: Recipe, field: str, tell: Teller) -> SampleSet:
     if not sources:
         raise SettingError(f"data.{field} is empty; name a data set, e.g. --set data.{field}=voc:scut_head#train_B")
-    samples = join([load_data(s, recipe.model.labels, recipe.data.root) for s in sources])
-    notes = ", ".join(f"{n} {kind}" for kind, n in samples.note_counts().items())
-    tell.line(f"{field}: {len(samples)} pictures, {samples.objects()} objects" + (f" ({notes})" if notes else ""))
+    classes = recipe.data.classes or recipe.model.labels
+    if (made := parse_classes(classes).labels) != recipe.model.labels:
+        raise SettingError(f"data.classes make {list(made)}, model.labels is {list(recipe.model.labels)}")
+    parts = [load_boxes(s, classes, recipe.data.root) for s in sources]
+    for part in parts:
+        if part.reason:
+            tell.line(f"{field}: read as {part.source}: {part.reason}")
+    samples = join(parts)
+    empty = sum(bool(s.truth.ignore.all()) for s in samples)
+    notes = summary(samples.note_counts())
+    told = f"{field}: {len(samples)} pictures, {samples.objects()} objects"
+    tell.line(told + (f", {empty} pictures without" if empty else "") + (f" ({notes})" if notes else ""))
     return samples
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from passerby.errors import ModelError, SettingError, did_you_mean
-from passerby.geometry.anchors import ranged_maps
+from passerby.geometry.anchors import stated_maps
 from passerby.learn.backbones import BACKBONES
 from passerby.learn.backbones.mobilenet_v2 import same_padding
 from passerby.learn.heads import HEADS
@@ -29,7 +29,6 @@ class Habits:
 
 
 NETWORK_FIELDS = {"width_multiplier", "depth_multiplier", "fusion", "padding", "epsilon", "mean", "std"}
-STRIDES = (8, 16, 32, 64)  # of the four maps; sides are rounded up: 38, 19, 10, 5 cells at 300 pixels
 
 
 class Detector(nn.Module):
@@ -76,11 +75,10 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
     for name, (value, table) in known.items():
         if value not in table:
             raise SettingError(f"model.{name}: '{value}' is unknown{did_you_mean(value, table)}")
-    if model.height != model.width or model.height < 64:
-        raise SettingError(f"model: input {model.width} x {model.height}; want a square of at least 64 pixels")
+    if min(model.height, model.width) < 64:
+        raise SettingError(f"model: input {model.width} x {model.height}; want at least 64 pixels a side")
     if not model.labels:
         raise SettingError("model.labels: name at least one class")
-    cells = [-(-model.height // stride) for stride in STRIDES]
     network = {
         "backbone": model.backbone,
         "width_multiplier": model.width_multiplier,
@@ -97,7 +95,7 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
         width=model.width,
         resize=model.resize,
         labels=model.labels,
-        anchors=ranged_maps(cells, model.sizes, model.ratio, model.height, model.width),
+        anchors=stated_maps(model.shapes, model.sizes, model.ratio, model.height, model.width),
         scoring="sigmoid" if model.loss == "focal" else "softmax",
         network=network,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from passerby.data import load_data
 from passerby.errors import DataError, SettingError, did_you_mean
 from passerby.measure import average_precision, coco, miss_rate
 from passerby.measure.matching import Judged, Metric, Pair
@@ -50,8 +52,10 @@ def evaluate(
     coco_cap  detections a picture that COCO AP looks at
     progress  called with (pictures done, pictures in all)
 
-    Raises DataError when the predictor's labels are not the data's, SettingError for an unknown metric.
+    Raises DataError when the predictor's labels are not the data's or the data has no boxes, SettingError for an
+    unknown metric.
     """
+    need_boxes(samples)
     for name in metrics:
         if name not in METRICS:
             raise SettingError(f"no metric '{name}'{did_you_mean(name, METRICS)}")
@@ -92,6 +96,23 @@ def evaluate(
         "seconds": time.perf_counter() - started,
     }
     return Report(scores, settings, judged)
+
+
+def load_boxes(source: str, labels: Sequence[str], root: str | Path) -> SampleSet:
+    """`load_data`, for training or measuring a detector. Raises DataError as `need_boxes` does."""
+    samples = load_data(source, labels, root)
+    need_boxes(samples)
+    return samples
+
+
+def need_boxes(samples: SampleSet) -> None:
+    """Raises DataError where a picture has a label and no boxes: nobody said that it holds no object."""
+    for sample in samples:
+        if sample.label is not None and len(sample.truth) == 0:
+            raise DataError(
+                f"{samples.source}: has labels of whole pictures, no boxes ({sample.path.name} is "
+                f"'{samples.labels[sample.label]}'); detectors are trained and measured on boxes: name such data"
+            )
 
 
 def _renumber(found: Detections, labels: tuple[str, ...]) -> Detections:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from passerby.measure.matching import HIT, MISS, Judged
+from passerby.measure.matching import DROPPED, HIT, MISS, Judged
 
 
 def best_f1(judged: Judged) -> float:
@@ -17,6 +17,7 @@ def best_f1(judged: Judged) -> float:
     scores = np.concatenate([m.scores for m in found]) if found else np.zeros(0)
     outcome = np.concatenate([m.outcome for m in found]) if found else np.zeros(0)
     objects = sum(m.objects for m in found)
+    scores, outcome = scores[outcome != DROPPED], outcome[outcome != DROPPED]  # the others must not move it either
     order = np.argsort(-scores, kind="stable")
     scores, outcome = scores[order], outcome[order]
     hits, alarms = np.cumsum(outcome == HIT), np.cumsum(outcome == MISS)

@@ -16,8 +16,8 @@ import passerby
 from passerby.data import load_data
 from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
+from passerby.geometry.assign import assign
 from passerby.geometry.resize import fit
-from passerby.learn.assign import assign
 from passerby.learn.loader import EpochOrder, TrainingPictures, make_loader
 from passerby.learn.network import spec_of
 from passerby.pictures import read_picture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -184,10 +186,44 @@ def test_an_unknown_name_is_an_error_that_names_the_nearest(tiny, field, value, 
         spec_of(tiny(**{field: value}))
 
 
-@pytest.mark.parametrize("changes", [{"height": 96}, {"height": 32, "width": 32}, {"labels": ()}])
+@pytest.mark.parametrize("changes", [{"height": 63, "width": 96}, {"width": 32}, {"labels": ()}])
 def test_an_input_or_labels_out_of_range_are_refused(tiny, changes):
     with pytest.raises(SettingError, match=r"^model"):
         spec_of(tiny(**changes))
+
+
+@pytest.mark.parametrize("fusion", [0, 16])
+@pytest.mark.parametrize(("height", "width"), [(96, 160), (65, 131)])
+def test_an_input_that_is_no_square_gives_as_many_outputs_as_default_boxes(tiny, height, width, fusion):
+    spec = spec_of(tiny(height=height, width=width, fusion=fusion))
+    assert [(m.rows, m.columns) for m in spec.anchors] == [
+        (math.ceil(height / s), math.ceil(width / s)) for s in (8, 16, 32, 64)
+    ]
+    logits, offsets = build(spec).eval()(torch.zeros(1, height, width, 3, dtype=torch.uint8))
+    boxes = sum(map(len, spec.anchors))
+    assert (logits.shape, offsets.shape) == ((1, boxes, 1), (1, boxes, 4))
+
+
+def test_shapes_stand_instead_of_sizes_and_ratio(tiny):
+    shapes = (((6.5, 9.5),), ((12.0, 20.0), (16.0, 16.0)), ((30.0, 40.0),), ((50.0, 60.0),))
+    spec = spec_of(tiny(shapes=shapes, ratio=-1.0))
+    assert tuple(m.sizes for m in spec.anchors) == shapes
+    logits, _ = build(spec).eval()(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    assert logits.shape[1] == 8 * 8 * 1 + 4 * 4 * 2 + 2 * 2 * 1 + 1
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ((((6.5, 9.5),),), r"4 maps but shapes for 1"),
+        ((((6.5, 9.5),), (), ((1.0, 2.0),), ((1.0, 2.0),)), r"map 2 of 4 has no shape"),
+        ((((6.5, 9.5),), ((0.0, 2.0),), ((1.0, 2.0),), ((1.0, 2.0),)), r"\(0.0, 2.0\) of map 2 is no \(w, h\) over 0"),
+        ((((6.5, float("nan")),),) * 4, r"of map 1 is no"),
+    ],
+)
+def test_shapes_that_cannot_be_are_refused_by_name(tiny, shapes, words):
+    with pytest.raises(SettingError, match=r"^model\.shapes: .*" + words):
+        spec_of(tiny(shapes=shapes))
 
 
 def test_freezing_keeps_weights_and_statistics_of_the_first_blocks_through_a_step(tiny):

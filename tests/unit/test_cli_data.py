@@ -104,7 +104,7 @@ def test_convert_there_and_back(cli, flawed, tmp_path, kind):
     result = cli("data", "convert", f"voc:{flawed}", "--to", f"{there}", "--format", kind)
     assert result.code == 0
     assert "2 pictures, 3 objects" in result.err
-    assert "put right or left out: 1 no-area" in result.err
+    assert "the reader's notes: 1 no-area, 1 clipped" in result.err
     cli("data", "convert", f"{kind}:{there}", "--to", f"{back}", "--format", "voc")
     one, two = load_data(f"voc:{flawed}"), load_data(f"voc:{back}")
     assert [s.name for s in one] == [s.name for s in two]

@@ -40,10 +40,12 @@ def by_pycocotools(pairs, cap, capsys):
     annotations, found = [], []
     for i, pair in enumerate(pairs, 1):
         t, d = pair.truth, pair.found
-        for box, label, hazy in zip(t.boxes.tolist(), t.labels.tolist(), t.ignore | t.difficult, strict=True):
+        hazy = zip(t.boxes.tolist(), t.labels.tolist(), t.ignore, t.difficult, strict=True)
+        for box, label, ignore, difficult in hazy:
             w, h = box[2] - box[0], box[3] - box[1]
-            row = {"image_id": i, "category_id": label + 1, "bbox": [*box[:2], w, h], "area": w * h}
-            annotations.append({"id": len(annotations) + 1, "iscrowd": int(hazy), **row})
+            for k in (0, 1) if ignore else (label,):  # a region is a crowd of every class
+                row = {"image_id": i, "category_id": k + 1, "bbox": [*box[:2], w, h], "area": w * h}
+                annotations.append({"id": len(annotations) + 1, "iscrowd": int(ignore or difficult), **row})
         for box, label, mark in zip(d.boxes.tolist(), d.labels.tolist(), d.scores.tolist(), strict=True):
             w, h = box[2] - box[0], box[3] - box[1]
             found.append({"image_id": i, "category_id": label + 1, "bbox": [*box[:2], w, h], "score": mark})

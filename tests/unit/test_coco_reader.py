@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from passerby.data import load_data
@@ -78,16 +80,16 @@ def test_labels_asked_for_choose_and_order(make_coco):
     found = read(file, labels=("head",))
     assert found.labels == ("head",)
     assert found[0].truth.labels.tolist() == [0]
-    assert [n.text for n in found.notes] == [
-        "category 'person' is not among ['head']",
-        "category '?' is not among ['head']",
+    assert [(n.kind, n.text) for n in found.notes] == [
+        ("bad-class", "category_id 99 is not defined"),
+        ("not-chosen", "class 'person' is not among ['head']"),
     ]
 
 
 def test_a_size_that_disagrees_is_noted_and_the_picture_wins(make_coco):
     found = read(make_coco([], images=[{"id": 1, "file_name": "a.png", "width": 600, "height": 400}]))
     assert (found[0].width, found[0].height) == (60, 40)
-    assert found.notes[0].text == "listed as 600 x 400, picture 60 x 40"
+    assert found.notes[0].text == "stated 600 x 400, picture 60 x 40"
 
 
 def test_a_size_that_is_not_listed_is_no_mistake(make_coco):
@@ -127,7 +129,9 @@ def test_a_missing_field_is_named_with_its_number(make_coco, lists, words):
         read(make_coco(**lists))
 
 
-@pytest.mark.parametrize(("text", "words"), [(b"{", "not readable JSON"), (b"[]", "is an object"), (b"\xff", "JSON")])
+@pytest.mark.parametrize(
+    ("text", "words"), [(b"{", "not readable JSON"), (b"[]", "is an object"), (b"\xff", "is an object")]
+)
 def test_a_file_that_is_not_coco_is_refused(tmp_path, text, words):
     file = tmp_path / "x.json"
     file.write_bytes(text)
@@ -135,15 +139,77 @@ def test_a_file_that_is_not_coco_is_refused(tmp_path, text, words):
         read(file)
 
 
-def test_a_folder_wants_the_name_of_one_of_its_files(make_coco):
+def test_a_folder_reads_the_files_that_are_named_and_all_where_none_is(make_coco):
     folder = make_coco([row()]).parent
-    assert read(folder, "train").objects() == 1
-    assert read(folder).objects() == 1
-    (folder / "valid.json").write_text("{}")
-    with pytest.raises(DataError, match="name one of its files after #: train, valid"):
-        read(folder)
-    with pytest.raises(DataError, match="train, valid"):
+    (folder / "valid.json").write_text((folder / "train.json").read_text())
+    (folder / "other.json").write_text("{}")
+    assert [(s.split, len(s.truth)) for s in read(folder, "train")] == [("train", 1)]
+    assert [s.split for s in read(folder, "valid,train")] == ["valid", "train"]
+    assert [s.split for s in read(folder)] == ["train", "valid"]
+    with pytest.raises(DataError, match=r"no file test\.json.*: other, train, valid"):
         read(folder, "test")
+
+
+def test_cocos_own_folders_are_read_with_boxes_only(make_coco, make_picture, tmp_path):
+    file = make_coco([row()])
+    root = tmp_path / "own"
+    (root / "annotations").mkdir(parents=True)
+    (root / "annotations" / "instances_val2017.json").write_text(file.read_text())
+    (root / "annotations" / "captions_val2017.json").write_text('{"images": [], "annotations": []}')
+    make_picture(root / "val2017" / "a.png")
+    for found in (read(root), read(root, "val2017"), read(root, "instances_val2017")):
+        assert [(s.split, len(s.truth)) for s in found] == [("val2017", 1)]
+
+
+def test_roboflows_folders_are_splits(make_coco, make_picture, tmp_path):
+    text = make_coco([row()]).read_text()
+    for split in ("train", "valid"):
+        make_picture(tmp_path / "export" / split / "a.png")
+        (tmp_path / "export" / split / "_annotations.coco.json").write_text(text)
+    assert [(s.split, s.path.parent.name) for s in read(tmp_path / "export")] == [
+        ("train", "train"),
+        ("valid", "valid"),
+    ]
+
+
+@pytest.mark.parametrize("order", ["annotations images categories", "categories annotations images"])
+def test_the_lists_may_come_in_any_order(make_coco, order):
+    file = make_coco([row(), row(image=99), row(category=99)])
+    raw = json.loads(file.read_text())
+    file.write_text(json.dumps({key: raw[key] for key in order.split()}))
+    found = read(file)
+    assert found[0].truth.boxes.tolist() == [[1, 2, 11, 22]]
+    assert notes(found) == [("no-picture", 1), ("bad-class", 2)]
+
+
+def test_a_note_names_the_line_of_its_object(make_coco):
+    file = make_coco([row(), row((5, 5, 0, 9)), row("bad")])
+    file.write_text(json.dumps(json.loads(file.read_text()), indent=1))
+    lines = file.read_text().splitlines()
+    starts = [k for k, line in enumerate(lines, 1) if line == "  {"]  # a picture, three annotations, a category
+    assert starts == [3, 11, 21, 31, 38]
+    assert [(n.kind, n.item, n.line) for n in read(file).notes] == [("bad-object", 2, 31), ("no-area", 1, 21)]
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/etc/passwd", "x/../../a.png", "a\0.png", "", "x" * 300, "\ud800.png"])
+def test_a_file_name_that_leads_out_or_is_none_is_refused(make_coco, make_picture, tmp_path, name):
+    make_picture(tmp_path / "a.png")
+    file = make_coco([], images=[{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": name}])
+    found = read(file)
+    assert len(found) == 1
+    assert [n.kind for n in found.notes] == ["no-picture"]
+    assert found.notes[0].text.isprintable()
+
+
+def test_names_in_other_scripts_are_read_written_plainly_and_as_escapes(make_coco, make_picture):
+    images = [{"id": 1, "file_name": "à.png"}, {"id": 2, "file_name": "人.png"}]
+    for escaped in (True, False):
+        file = make_coco([row()], [{"id": 1, "name": "tête"}], images, pictures=("à.png", "人.png"))
+        raw = json.loads(file.read_text())
+        file.write_text(json.dumps(raw, ensure_ascii=escaped), encoding="utf-8")
+        found = read(file)
+        assert [s.path.name for s in found] == ["à.png", "人.png"]
+        assert found.labels == ("tête",)
 
 
 def test_a_turned_jpeg_has_its_upright_size(make_coco, turn_jpeg):
@@ -192,6 +258,6 @@ def test_a_number_too_large_for_a_float_is_a_bad_bbox(make_coco):
 
 def test_brackets_without_end_are_not_readable_json(tmp_path):
     file = tmp_path / "x.json"
-    file.write_text("[" * 200_000)
+    file.write_text('{"images": ' + "[" * 200_000)
     with pytest.raises(DataError, match="not readable JSON"):
         read(file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from passerby.data import join, load_data
-from passerby.data.folder import read as read_folder
 from passerby.errors import DataError
 
 HEAD = ("head", 1, 2, 11, 22)
@@ -18,8 +17,21 @@ def test_the_format_may_be_said_or_guessed(make_voc, make_coco, make_picture):
         assert load_data(source).source == "voc:voc"
     for source in (f"coco:{file}", str(file)):
         assert load_data(source).source == "coco:train.json"
-    for source in (f"folder:{file.parent}", str(file.parent)):
-        assert load_data(source).source == "folder:coco"
+    for source in (f"coco:{file.parent}", str(file.parent)):
+        assert load_data(source).source == "coco:coco"
+    assert load_data(f"folder:{file.parent}").source == "folder:coco"
+
+
+def test_a_guess_says_why_and_a_name_does_not(make_voc, make_coco):
+    assert load_data(str(make_voc({"a": [HEAD]}))).reason == "its folder Annotations holds .xml files"
+    assert load_data(str(make_coco([ROW]).parent)).reason == "it holds train.json with annotations"
+    assert load_data(f"voc:{make_voc({'a': [HEAD]})}").reason == ""
+
+
+def test_a_file_that_is_no_labels_says_how_to_name_the_format(tmp_path):
+    (tmp_path / "x.bin").write_bytes(b"?")
+    with pytest.raises(DataError, match=r"looks like none of the formats voc, .*; say which: FORMAT:PATH"):
+        load_data(str(tmp_path / "x.bin"))
 
 
 def test_relative_paths_start_at_root(make_voc):
@@ -52,32 +64,33 @@ def test_a_folder_reads_every_picture_sorted_and_without_objects(make_picture, t
     for name in ("b.png", "a.JPG", "deep/c.webp"):
         make_picture(tmp_path / "pictures" / name, 20, 10)
     (tmp_path / "pictures" / "notes.txt").write_text("no picture")
-    found = read_folder(tmp_path / "pictures", labels=("head",))
+    found = load_data(f"folder:{tmp_path}/pictures", ("head",))
     assert [s.path.name for s in found] == ["a.JPG", "b.png", "c.webp"]
     assert [(s.width, s.height, len(s.truth)) for s in found] == [(20, 10, 0)] * 3
     assert found.labels == ("head",)
     assert found.notes == ()
-    assert len(read_folder(tmp_path / "pictures", "deep")) == 1
+    assert [(s.name, s.split) for s in load_data(f"folder:{tmp_path}/pictures#deep")] == [("c", "deep")]
 
 
 def test_a_folder_leaves_out_what_cannot_be_read(make_picture, tmp_path):
     make_picture(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
-    found = read_folder(tmp_path)
+    found = load_data(f"folder:{tmp_path}")
     assert [s.name for s in found] == ["a"]
-    assert [(n.kind, n.file) for n in found.notes] == [("left out", "b.png")]
+    assert [(n.kind, n.file) for n in found.notes] == [("unreadable", "b.png")]
 
 
 def test_a_folder_without_pictures_or_no_folder_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no picture in it"):
-        read_folder(tmp_path)
-    with pytest.raises(DataError, match="no such folder"):
-        read_folder(tmp_path, "split")
+        load_data(f"folder:{tmp_path}")
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match=r"no split 'trian' \(did you mean 'train'\?\)"):
+        load_data(f"folder:{tmp_path}#trian")
 
 
 def test_a_turned_jpeg_in_a_folder_has_its_upright_size(make_picture, turn_jpeg, tmp_path):
     turn_jpeg(make_picture(tmp_path / "a.jpg", 60, 40), 8)
-    assert [(s.width, s.height) for s in read_folder(tmp_path)] == [(40, 60)]
+    assert [(s.width, s.height) for s in load_data(f"folder:{tmp_path}")] == [(40, 60)]
 
 
 def test_sets_of_the_same_labels_join(make_voc, make_coco):
@@ -86,7 +99,7 @@ def test_sets_of_the_same_labels_join(make_voc, make_coco):
     assert len(both) == 2
     assert both.objects() == 2
     assert both.source == "voc:voc, coco:train.json"
-    assert both.note_counts() == {"dropped": 1}
+    assert both.note_counts() == {"bad-object": 1}
 
 
 def test_sets_of_other_labels_do_not_join(make_voc):

@@ -76,6 +76,8 @@ def test_set_gives_a_copy_and_takes_several():
         ("augment.crop_scale=0.1,b", "'b' is no number"),
         ("model.sizes=[[8,16],[null]]", "'null' is no number"),
         ("model.sizes=[[8,[16]]]", "is no number"),
+        ("model.shapes=[[8,16]]", "wants 2 values"),
+        ("model.shapes=[[[8,16,24]]]", "wants 2 values, got 3"),
     ],
 )
 def test_set_refuses_and_says_why(override, words):
@@ -103,7 +105,8 @@ def odd():
             elif isinstance(now, str):
                 values[f.name] = now + "x, [y]"
             else:
-                values[f.name] = ((1.5, 2.5), (3.5,)) if f.name == "sizes" else now[::-1] or ("voc:a#b,c", "d")
+                nested = {"sizes": ((1.5, 2.5), (3.5,)), "shapes": (((1.5, 2.5), (3.0, 4.5)), ((5.5, 6.5),))}
+                values[f.name] = nested.get(f.name) or now[::-1] or ("voc:a#b,c", "d")
         recipe = dataclasses.replace(recipe, **{section: dataclasses.replace(part, **values)})
     return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, labels=("hat, hard", "head")))
 

@@ -91,11 +91,12 @@ def test_a_name_that_is_not_rare_is_a_class_of_its_own(make_voc):
     assert found.notes == ()
 
 
-def test_a_class_that_was_not_asked_for_is_dropped(make_voc):
-    found = read(make_voc({"a": [("dog", 1, 2, 11, 22), HEAD]}), labels=("cat", "head"))
+def test_a_class_that_was_not_asked_for_is_left_out_and_told_once(make_voc):
+    found = read(make_voc({"a": [("dog", 1, 2, 11, 22), HEAD, ("dog", 1, 2, 11, 22)]}), labels=("cat", "head"))
     assert found.labels == ("cat", "head")
-    assert notes(found) == [("dropped", "a.xml", 0)]
-    assert "class 'dog' is not among ['cat', 'head']" in found.notes[0].text
+    assert notes(found) == [("not-chosen", "voc:voc", -1)]
+    assert found.notes[0].count == 2
+    assert found.notes[0].text == "class 'dog' is not among ['cat', 'head']"
     assert found[0].truth.labels.tolist() == [1]
 
 
@@ -105,18 +106,31 @@ def test_a_class_that_was_not_asked_for_is_dropped(make_voc):
         ("<annotation><object>", "cannot be read"),
         ("", "cannot be read"),
         ('<!DOCTYPE a [<!ENTITY h "head">]><annotation/>', "refused"),
-        (
-            "<annotation><object><name>head</name><bndbox><xmin>x</xmin></bndbox></object></annotation>",
-            "object 0: <xmin> is 'x', not a number",
-        ),
-        ("<annotation><object><name>head</name></object></annotation>", "object 0: <xmin> is None, not a number"),
+        ("<a>" * 10 + "</a>" * 9, "cannot be read"),
     ],
 )
 def test_a_broken_annotation_is_left_out_and_the_rest_is_read(make_voc, content, words):
     found = read(make_voc({"a": content, "b": [HEAD]}))
     assert [s.name for s in found] == ["b"]
-    assert notes(found) == [("left out", "a.xml", -1)]
+    assert notes(found) == [("bad-labels", "a.xml", -1)]
     assert words in found.notes[0].text
+
+
+@pytest.mark.parametrize(("box", "shown"), [("<bndbox><xmin>x</xmin></bndbox>", "'x'"), ("", "None")])
+def test_a_broken_object_is_left_out_and_the_others_of_its_picture_are_read(make_voc, voc_xml, box, shown):
+    broken = f"<object>\n<name>head</name>\n{box}</object>\n"
+    text = voc_xml([HEAD]).replace("</annotation>", f"\n{broken}</annotation>")
+    found = read(make_voc({"a": text}))
+    assert found.objects() == 1
+    assert notes(found) == [("bad-object", "a.xml", 1)]
+    assert found.notes[0].text == f"<xmin> is {shown}, not a number"
+    assert found.notes[0].line == 2
+
+
+def test_an_annotation_of_a_million_tags_is_refused_without_being_read(make_voc):
+    found = read(make_voc({"a": "<annotation>" + "<a/>" * 2_000_001 + "</annotation>", "b": [HEAD]}))
+    assert notes(found) == [("bad-labels", "a.xml", -1)]
+    assert found.notes[0].text == "over 2,000,000 tags: refused"
 
 
 def test_a_missing_picture_is_left_out(make_voc):
@@ -143,8 +157,8 @@ def test_splits_choose_and_order_and_join_without_doubles(make_voc):
 
 def test_a_name_in_a_split_without_an_annotation_is_left_out(make_voc):
     found = read(make_voc({"a": [HEAD]}, splits={"train": ["a", "gone"]}), "train")
-    assert notes(found) == [("left out", "gone.xml", -1)]
-    assert found.notes[0].text == "no such annotation"
+    assert notes(found) == [("bad-labels", "gone.xml", -1)]
+    assert found.notes[0].text == "no such file"
 
 
 def test_an_unknown_split_names_the_nearest(make_voc):
@@ -155,12 +169,12 @@ def test_an_unknown_split_names_the_nearest(make_voc):
 
 def test_errors_name_the_missing_folder_and_the_first_reason(make_voc, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no folder JPEGImages"):
-        read(tmp_path / "empty")
-    (tmp_path / "empty" / "JPEGImages").mkdir()
     with pytest.raises(DataError, match="no folder Annotations"):
         read(tmp_path / "empty")
-    with pytest.raises(DataError, match=r"no usable picture with an annotation; the first: a\.xml: cannot be read"):
+    (tmp_path / "empty" / "Annotations").mkdir()
+    with pytest.raises(DataError, match="no folder JPEGImages"):
+        read(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"voc:voc: no usable picture; the first: a\.xml: cannot be read"):
         read(make_voc({"a": "<broken"}))
 
 
@@ -176,13 +190,13 @@ def test_a_turned_jpeg_has_its_upright_size_and_keeps_upright_boxes(make_voc, tu
 @pytest.mark.parametrize("encoding", ["gbk", "shift_jis", "no-such-encoding"])
 def test_an_encoding_that_cannot_be_read_leaves_the_annotation_out(make_voc, voc_xml, encoding):
     found = read(make_voc({"a": f'<?xml version="1.0" encoding="{encoding}"?>' + voc_xml([HEAD]), "b": [HEAD]}))
-    assert notes(found) == [("left out", "a.xml", -1)]
+    assert notes(found) == [("bad-labels", "a.xml", -1)]
 
 
 def test_a_doctype_in_utf_16_is_refused_too(make_voc, voc_xml):
     text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY h "head">]>' + voc_xml([("&h;", 1, 2, 11, 22)])
     found = read(make_voc({"a": text.encode("utf-16"), "b": [HEAD]}))
-    assert notes(found) == [("left out", "a.xml", -1)]
+    assert notes(found) == [("bad-labels", "a.xml", -1)]
     assert "refused" in found.notes[0].text
 
 
@@ -207,4 +221,43 @@ def test_a_split_list_that_is_not_utf_8_is_a_data_error(make_voc):
 def test_an_object_without_a_name_makes_no_class(make_voc):
     found = read(make_voc({"a": [HEAD, ("", 1, 2, 11, 22)]}))
     assert found.labels == ("head",)
-    assert notes(found) == [("dropped", "a.xml", 1)]
+    assert notes(found) == [("bad-object", "a.xml", 1)]
+
+
+def test_a_name_in_a_list_may_have_spaces_and_a_second_column(make_voc):
+    root = make_voc({n: [HEAD] for n in ("my photo", "my photo 1", "b")}, splits={"val": ["my photo  -1", "b 1"]})
+    assert [s.name for s in read(root, "val")] == ["my photo", "b"]
+    (root / "ImageSets" / "Main" / "val.txt").write_text("my photo 1\n")
+    assert [s.name for s in read(root, "val")] == ["my photo 1"]
+
+
+def test_without_a_split_each_sample_tells_the_list_that_names_it(make_voc):
+    root = make_voc({n: [HEAD] for n in "abc"}, splits={"train": ["a"], "val": ["b"], "trainval": ["a", "b"]})
+    assert [(s.name, s.split) for s in read(root)] == [("a", "train"), ("b", "val"), ("c", "")]
+    assert [s.split for s in read(root, "val")] == ["val"]
+
+
+def test_a_picture_without_an_annotation_is_told(make_voc, make_picture):
+    root = make_voc({"a": [HEAD]})
+    make_picture(root / "JPEGImages" / "new.jpg")
+    assert notes(read(root)) == [("no-labels", "new.jpg", -1)]
+
+
+def test_labels_on_the_unturned_raster_are_turned_with_the_picture(make_voc, turn_jpeg):
+    root = make_voc({"a": [("head", 10, 20, 40, 30)]}, size=(60, 40))  # of a raster of 60 x 40, upright 40 x 60
+    turn_jpeg(root / "JPEGImages" / "a.jpg", 6)
+    found = read(root)
+    assert notes(found) == [("turned", "a.xml", -1)]
+    assert found[0].truth.boxes.tolist() == [[10, 10, 20, 40]]
+
+
+def test_marks_that_have_no_place_are_counted(make_voc, voc_xml):
+    text = voc_xml([HEAD, HEAD]).replace("<bndbox>", "<truncated>1</truncated><bndbox>")
+    found = read(make_voc({"a": text}))
+    assert [(n.kind, n.text, n.count) for n in found.notes] == [("not-held", "truncated", 2)]
+
+
+def test_our_own_mark_makes_an_ignore_region(make_voc, voc_xml):
+    found = read(make_voc({"a": voc_xml([HEAD]).replace("<bndbox>", "<ignore>1</ignore><bndbox>")}))
+    assert found[0].truth.ignore.tolist() == [True]
+    assert found.objects() == 0

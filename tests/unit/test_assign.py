@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby.geometry.anchors import default_boxes
+from passerby.geometry.assign import assign, best_pairs
 from passerby.geometry.boxes import decode, encode, iou, to_corners
-from passerby.learn.assign import assign, best_pairs
 from passerby.records import Truth
 from passerby.spec import AnchorMap
 
