@@ -44,8 +44,8 @@ def command(
     """Measure MODEL (a shipped name, an .onnx file, or a checkpoint) on DATA.
 
     DATA is format:path#split, for example voc:scut_head#val_B or coco:person_boxes#valid; without a format it is
-    found out by looking. --classes head=face+Head says what stands for the label head there. --threshold sets the operating point of precision, recall and miss rate; AP and MR^-2 use
-    every score from --floor on.
+    found out by looking. --classes head=face+Head says what stands for the label head there. --threshold sets the
+    operating point of precision, recall and miss rate; AP and MR^-2 use every score from --floor on.
     """
     import importlib.util
 

@@ -79,7 +79,7 @@ def settle_rows(
     labels, names, columns, numbers = _classes(listing, columns, classes, source, used, notes)
     box, kept = _boxes(listing, columns, sizes, turned, used[columns.picture] & (numbers >= 0), notes)
     samples, origins = _samples(listing, columns, labels, names, sizes, numbers, box, kept)
-    for what, count in sorted(listing.unheld.items()):
+    for what, count in sorted((+listing.unheld).items()):  # + leaves out what was counted and never found
         notes.add((len(sizes), -1), Note("not-held", source, -1, printable(what), count=count))
     if not samples:  # every picture has a class of its own, and none of them is wanted
         raise DataError(f"{source}: no picture of a class among {list(labels[:20])}")

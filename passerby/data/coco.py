@@ -17,7 +17,7 @@ from passerby.data.listing import DIFFICULT, IGNORE, Listed, Listing, first_ther
 from passerby.errors import DataError, did_you_mean
 
 _LISTS = {"images": ("id", "file_name"), "annotations": ("image_id", "category_id"), "categories": ("id", "name")}
-_UNHELD = ("segmentation", "keypoints", "attributes", "score", "caption")
+_UNHELD = frozenset(("segmentation", "keypoints", "attributes", "score", "caption"))
 _BOXES = "instances_"  # how COCO's own files with boxes begin; those beside them say other things of the same pictures
 Key = int | str
 
@@ -135,7 +135,8 @@ class _File:
         image = _number(self.image_ids, row["image_id"])
         self.rows.extend((i, line, flags, image, _number(self.category_ids, row["category_id"])))
         self.boxes.extend((x, y, x + w, y + h))
-        self.out.unheld.update(k for k in _UNHELD if row.get(k))
+        for key in _UNHELD & row.keys():
+            self.out.unheld[key] += bool(row[key])
 
     def _tell(self, kind: str, text: str, item: int, line: int) -> None:
         self.out.tell(kind, self.path.name, text, item, line)

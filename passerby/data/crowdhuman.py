@@ -1,6 +1,6 @@
 """CrowdHuman: annotation_train.odgt, a JSON object a line, and pictures ID.jpg.
 
-Shao et al. 2018, "CrowdHuman: A Benchmark for Detecting Human in a Crowd"; crowdhuman.org, "Annotation format". A
+Shao et al. 2018, "CrowdHuman: A Benchmark for Detecting Human in a Crowd"; crowdhuman.org/download.html. A
 person has three boxes, here three classes: "person" (fbox, whole body, also where hidden), "visible" (vbox) and "head"
 (hbox). What CrowdHuman's own evaluation ignores is ignored: groups and pictures of people (any tag but "person"), for
 all three classes; a person with extra.ignore, for the two body boxes; a head with head_attr.ignore.

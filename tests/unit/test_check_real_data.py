@@ -39,7 +39,8 @@ def count_xml(root: Path, names: list[str]) -> Counter:
             a, b, c, d = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
             counts["outside"] += c <= a or d <= b
             counts["clipped"] += (a, b, c, d) != (x0, y0, x1, y1)
-            counts["tiny"] += min((c - a) * 300 / width, (d - b) * 300 / height) < 4 - 1e-6  # 8.0 px of 600 are no 3.99999
+            least = min((c - a) * 300 / width, (d - b) * 300 / height)
+            counts["tiny"] += least < 4 - 1e-6  # 8.0 px of 600 are no 3.99999
             counts["huge"] += (c - a) * (d - b) >= 0.9 * width * height
             boxes.append((re.search("<name>(.*?)</name>", thing)[1], a, b, c, d))
         counts["duplicate"] += len(boxes) - len(set(boxes))
