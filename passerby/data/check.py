@@ -14,8 +14,7 @@ from passerby.data.classes import parse_classes
 from passerby.data.clean import Origin, Size, settle_rows
 from passerby.data.duplicates import near_pairs, same_pairs
 from passerby.data.kinds import KINDS, SEVERITIES
-from passerby.data.listing import watching
-from passerby.data.look import Look, Looking
+from passerby.data.look import Look, look_at_all
 from passerby.errors import DataError, SettingError, SourceError
 from passerby.geometry.boxes import iou
 from passerby.geometry.resize import place
@@ -108,11 +107,11 @@ def check(
     if len(set(map(str, found))) < len(found):
         raise DataError("a data set is named twice; name each once")
     listings = []
-    with Looking() as looking, watching(looking.add):
-        for source in found:
-            tell(f"reading {source}")
-            listings.append(READERS[source.format].read(source.path, source.splits))
-        looks = looking.wait(lambda done, n: tell(f"{done}/{n} pictures"))
+    for source in found:
+        tell(f"reading {source}")
+        listings.append(READERS[source.format].read(source.path, source.splits))
+    paths = [p.path for listing in listings for p in listing.pictures]
+    looks = look_at_all(paths, lambda done, n: tell(f"{done}/{n} pictures"))
     parts = []
     for source, listing in zip(found, listings, strict=True):
         samples, origins = settle_rows(listing, wanted, str(source), lambda path: _size(looks[path]))

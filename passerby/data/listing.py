@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from passerby.records import Note
 DIFFICULT, IGNORE, ANY_CLASS, RELATIVE = 1, 2, 4, 8  # flags of an object
 LARGEST_PART = 16_000_000  # bytes of labels for one picture (a file, or a line); more is a mistake or an attack
 LARGEST_NAME = 200  # characters of a class name
-_WATCH: ContextVar[Callable[[Path], object] | None] = ContextVar("watch", default=None)
 MOST_NAMES = 25_000  # class names in one data set; ImageNet has 21,841
 MOST_NOTES = 20_000  # of one kind; past that they are only counted
 
@@ -69,8 +67,6 @@ class Listing:
 
     def add_picture(self, picture: Listed) -> int:
         """Its number, for `add_object`."""
-        if tell := _WATCH.get():
-            tell(picture.path)
         self.pictures.append(picture)
         return len(self.pictures) - 1
 
@@ -123,16 +119,6 @@ class Columns:
         return Columns(*numbered, self.box[rows])
 
 
-@contextmanager
-def watching(tell: Callable[[Path], object]) -> Iterator[None]:
-    """While the block runs, `tell` hears of each picture as a reader lists it: decoding can start before the end."""
-    before = _WATCH.set(tell)
-    try:
-        yield
-    finally:
-        _WATCH.reset(before)
-
-
 def inside(folder: Path, name: str) -> Path:
     """The file that `name` means in a data set's folder.
 
@@ -146,6 +132,8 @@ def inside(folder: Path, name: str) -> Path:
         data = b"\0"
     if not name.strip() or b"\0" in data or len(data) > 2000 or any(len(p) > 255 for p in data.split(b"/")):
         raise DataError(f"{_short(name)} is no file name")
+    if b"/" not in data and plain not in (".", ".."):
+        return folder / plain
     # abspath, not resolve: links stay as they are
     here, base = Path(os.path.abspath(folder / plain)), Path(os.path.abspath(folder))  # noqa: PTH100
     if here == base or not here.is_relative_to(base):
@@ -188,7 +176,9 @@ def read_part(path: Path, largest: int = LARGEST_PART) -> bytes:
     """The bytes of a label file of one picture. Raises DataError when it cannot be read or is beyond all measure."""
     try:
         with path.open("rb") as f:
-            data = f.read(largest + 1)
+            # as much as there is, not `largest`: room for that much would be made for every small file
+            told = os.fstat(f.fileno())
+            data = f.read(min(told.st_size, largest) + 1) if stat.S_ISREG(told.st_mode) else f.read(largest + 1)
     except FileNotFoundError as e:
         raise DataError("no such file") from e
     except OSError as e:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,58 +64,23 @@ def look(path: Path) -> Look:
     return Look(path, width, height, "", damaged, turned, digest, small, hash_of(small))
 
 
-class Looking:
-    """Looks at pictures on all cores while the caller goes on: `add` paths, then `wait` for what was seen.
-
-    A context manager: leaving it early, by an error or Ctrl-C, drops what is not yet begun.
-    """
-
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(cores())
-        self.seen: dict[Path, None] = {}
-        self.batch: list[Path] = []
-        self.tasks: list[Future[list[Look]]] = []
-
-    def __enter__(self) -> Looking:
-        self.threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)  # one thread a picture; OpenCV's own would fight over the same cores
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
-        cv2.setNumThreads(self.threads)
-
-    def add(self, path: Path) -> None:
-        """Each path is looked at once."""
-        if path in self.seen:
-            return
-        self.seen[path] = None
-        self.batch.append(path)
-        if len(self.batch) == BATCH:
-            self._start()
-
-    def wait(self, step: Callable[[int, int], None] | None = None) -> dict[Path, Look]:
-        """What was seen in every file; `step` is called with (done, in all)."""
-        self._start()
-        out: dict[Path, Look] = {}
-        for task in self.tasks:
-            out.update((seen.path, seen) for seen in task.result())
-            if step:
-                step(len(out), len(self.seen))
-        return out
-
-    def _start(self) -> None:
-        if self.batch:
-            self.tasks.append(self.pool.submit(lambda paths: [look(p) for p in paths], self.batch))
-            self.batch = []
-
-
 def look_at_all(paths: Iterable[Path], step: Callable[[int, int], None] | None = None) -> dict[Path, Look]:
     """Look at each picture once, on all cores; `step` is called with (done, in all)."""
-    with Looking() as looking:
-        for path in paths:
-            looking.add(path)
-        return looking.wait(step)
+    unique = list(dict.fromkeys(paths))
+    batches = [unique[i : i + BATCH] for i in range(0, len(unique), BATCH)]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # one thread a picture; OpenCV's own would fight over the same cores
+    pool = ThreadPoolExecutor(cores())
+    out: dict[Path, Look] = {}
+    try:
+        for seen in pool.map(lambda batch: [look(path) for path in batch], batches):
+            out.update((one.path, one) for one in seen)
+            if step:
+                step(len(out), len(unique))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
+        cv2.setNumThreads(threads)
+    return out
 
 
 def cores() -> int:
