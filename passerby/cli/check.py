@@ -144,7 +144,7 @@ def _text(found: Checked, show: int) -> str:
         shown = mine if show < 0 else mine[:show]
         if shown:
             lines += ["", f"{KINDS[kind].severity}: {kind}"] + ["  " + _line(note) for note in shown]
-        if len(shown) < len(mine):
+        if shown and len(shown) < len(mine):
             lines.append(f"  and {len(mine) - len(shown):,} more; --show -1 prints all")
     limits = found.limits
     lines += [
