@@ -29,6 +29,7 @@ class Model:
     backbone: str = "mobilenet_v2"
     width_multiplier: float = 1.0
     depth_multiplier: float = 1.0
+    blocks: tuple[int, ...] = ()  # of each stage of the backbone, instead of depth_multiplier; 0: the stage is left out
     head: str = "ssd"
     fusion: int = 0  # channels of the top-down path that gives the fine maps context and detail; 0: plain SSD-Lite
     sizes: tuple[tuple[float, ...], ...] = ((16, 32), (32, 64), (64, 128), (128, 256))  # SPEC 1, as published

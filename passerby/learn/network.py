@@ -43,7 +43,9 @@ class Detector(nn.Module):
 
     def __init__(self, network: dict[str, Any], boxes: tuple[int, ...], outputs: int) -> None:
         super().__init__()
-        self.backbone = BACKBONES[network["backbone"]](network["width_multiplier"], network["depth_multiplier"])
+        self.backbone = BACKBONES[network["backbone"]](
+            network["width_multiplier"], network["depth_multiplier"], network.get("blocks", ())
+        )
         self.head = HEADS[network["head"]](
             self.backbone.channels, boxes, outputs, network["fusion"], width=network["width_multiplier"]
         )
@@ -83,6 +85,7 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
         "backbone": model.backbone,
         "width_multiplier": model.width_multiplier,
         "depth_multiplier": model.depth_multiplier,
+        **({"blocks": list(model.blocks)} if model.blocks else {}),
         "head": model.head,
         "fusion": model.fusion,
         **asdict(habits),

@@ -18,6 +18,7 @@ from passerby.learn.heads.ssd import SSDLite, _rows
 from passerby.learn.network import build, spec_of
 from passerby.learn.optimise import make_optimiser
 from passerby.recipe import Model, Optimiser
+from passerby.spec import ModelSpec
 
 
 class Fixed(nn.Module):
@@ -161,6 +162,28 @@ def test_depth_multiplier_scales_the_blocks_of_each_stage_and_keeps_one(depth, b
     maps = backbone(torch.zeros(2, 3, 64, 64))
     sides = [64 // s for s in backbone.strides]
     assert [tuple(m.shape[1:]) for m in maps] == [(c, n, n) for c, n in zip(backbone.channels, sides, strict=True)]
+
+
+@pytest.mark.parametrize("blocks", [(1, 1, 2, 3, 2, 1, 0), (0, 1, 1, 1, 0, 2, 3), (1, 2, 3, 4, 3, 3, 1)])
+def test_blocks_say_how_many_each_stage_has(blocks):
+    backbone = MobileNetV2(0.25, 0.5, blocks)
+    assert [sum(s == stage for s, _ in backbone.places) for stage in range(7)] == list(blocks)
+    maps = backbone(torch.zeros(2, 3, 64, 64))
+    sides = [64 // s for s in backbone.strides]
+    assert [tuple(m.shape[1:]) for m in maps] == [(c, n, n) for c, n in zip(backbone.channels, sides, strict=True)]
+
+
+@pytest.mark.parametrize("blocks", [(1, 2, 3), (1, 0, 3, 4, 3, 3, 1), (1, 2, 3, 4, 3, 3, -1)])
+def test_blocks_that_make_no_trunk_are_refused(blocks):
+    with pytest.raises(SettingError, match=r"model\.blocks: .* want 7 numbers"):
+        MobileNetV2(1.0, 1.0, blocks)
+
+
+def test_blocks_travel_in_the_spec_and_only_where_they_are_stated(tiny):
+    assert "blocks" not in spec_of(tiny()).network
+    spec = ModelSpec.from_json(spec_of(tiny(blocks=(1, 1, 1, 1, 1, 1, 0))).to_json())
+    assert spec.network["blocks"] == [1, 1, 1, 1, 1, 1, 0]
+    assert len(build(spec).backbone.features) == 7
 
 
 @pytest.mark.parametrize("changes", [{}, {"fusion": 16}, {"loss": "mining"}], ids=["plain", "fusion", "mining"])

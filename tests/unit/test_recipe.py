@@ -105,7 +105,11 @@ def odd():
             elif isinstance(now, str):
                 values[f.name] = now + "x, [y]"
             else:
-                nested = {"sizes": ((1.5, 2.5), (3.5,)), "shapes": (((1.5, 2.5), (3.0, 4.5)), ((5.5, 6.5),))}
+                nested = {
+                    "blocks": (1, 2, 0),
+                    "sizes": ((1.5, 2.5), (3.5,)),
+                    "shapes": (((1.5, 2.5), (3.0, 4.5)), ((5.5, 6.5),)),
+                }
                 values[f.name] = nested.get(f.name) or now[::-1] or ("voc:a#b,c", "d")
         recipe = dataclasses.replace(recipe, **{section: dataclasses.replace(part, **values)})
     return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, labels=("hat, hard", "head")))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from passerby.learn.backbones.mobilenet_v2 import MobileNetV2
 
-BACKBONES: dict[str, Callable[[float, float], MobileNetV2]] = {
+BACKBONES: dict[str, Callable[[float, float, Sequence[int]], MobileNetV2]] = {
     "mobilenet_v2": MobileNetV2,
 }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from passerby.errors import SettingError
 
 # expansion, channels, blocks, stride of the first: Sandler et al. 2018, table 2
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -63,6 +67,7 @@ class MobileNetV2(nn.Module):
     classifier's 1 x 1 convolution to 1,280.
 
     width   multiplies channels; depth multiplies the blocks of each stage (at least one stays)
+    blocks  of each stage, instead of depth: trunks of other proportions; 0 leaves a stage out that strides by 1
     input   (B, 3, H, W) float, normalised as the weights want
     output  [(B, channels[i], H / strides[i], W / strides[i])], sizes rounded up
 
@@ -71,16 +76,22 @@ class MobileNetV2(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = ()) -> None:
         super().__init__()
+        counts = list(blocks) or [max(1, round(n * depth)) for _, _, n, _ in STAGES]
+        if len(counts) != len(STAGES) or any(n < (s == 2) for n, (*_, s) in zip(counts, STAGES, strict=True)):
+            raise SettingError(
+                f"model.blocks: {counts}: want {len(STAGES)} numbers, at least 1 where a stage halves the map "
+                f"(the published network: {[n for _, _, n, _ in STAGES]})"
+            )
         channels = scaled(32, width)
         layers: list[nn.Module] = [conv(3, channels, 3, 2)]
         self.places: list[tuple[int, int]] = [(-1, 0)]  # (stage, block) of each entry of `features`
         self._taps: dict[int, int] = {}  # entry -> stride of the map inside it
         stride = 2
-        for stage, (expansion, base, blocks, first) in enumerate(STAGES):
+        for stage, (expansion, base, _, first) in enumerate(STAGES):
             outputs = scaled(base, width)
-            for block in range(max(1, round(blocks * depth))):
+            for block in range(counts[stage]):
                 step = first if block == 0 else 1
                 if step == 2 and stride in self.strides:
                     self._taps[len(layers)] = stride
