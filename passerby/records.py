@@ -49,6 +49,7 @@ class Detections:
     scores  (N,) float32, 0..1
     labels  (N,) int64, index into `names`
     names   the model's labels
+    ids     (N,) int64, who is who from frame to frame; None where nobody tracked
 
     A mask, a slice or an index array gives Detections back: `found[found.scores > 0.5]`.
     Raises ShapeError when the columns differ in length.
@@ -58,9 +59,11 @@ class Detections:
     scores: Floats
     labels: Ints
     names: tuple[str, ...]
+    ids: Ints | None = None
 
     def __post_init__(self) -> None:
-        if self.boxes.shape != (len(self.scores), 4) or len(self.labels) != len(self.scores):
+        n = len(self.scores)
+        if self.boxes.shape != (n, 4) or len(self.labels) != n or (self.ids is not None and len(self.ids) != n):
             raise ShapeError(
                 f"detections: boxes {self.boxes.shape}, scores {self.scores.shape}, labels {self.labels.shape}; "
                 "want (N, 4), (N,), (N,)"
@@ -77,11 +80,15 @@ class Detections:
     def __getitem__(self, index: Any) -> Detections:
         if isinstance(index, (int, np.integer)):
             index = [index]
-        return replace(self, boxes=self.boxes[index], scores=self.scores[index], labels=self.labels[index])
+        ids = None if self.ids is None else self.ids[index]
+        return replace(self, boxes=self.boxes[index], scores=self.scores[index], labels=self.labels[index], ids=ids)
 
     def to_list(self) -> list[dict[str, Any]]:
-        """As plain Python: [{"box": [x0, y0, x1, y1], "score": s, "label": "head"}, ...]; boxes to 0.01 px."""
-        return [
+        """As plain Python: [{"box": [x0, y0, x1, y1], "score": s, "label": "head"}, ...]; boxes to 0.01 px.
+
+        Tracked detections have their "id" too.
+        """
+        rows: list[dict[str, Any]] = [
             {
                 "box": [round(float(v), 2) for v in box],
                 "score": round(float(score), 4),
@@ -89,6 +96,10 @@ class Detections:
             }
             for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
         ]
+        if self.ids is not None:
+            for row, number in zip(rows, self.ids, strict=True):
+                row["id"] = int(number)
+        return rows
 
 
 @dataclass(frozen=True)

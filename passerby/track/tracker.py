@@ -1,0 +1,144 @@
+"""Identities over time: detections of one frame after another get numbers that stay with who they were given to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passerby.errors import SettingError
+from passerby.geometry.anchors import shape_iou
+from passerby.geometry.boxes import Floats, to_centres
+from passerby.geometry.pairing import pair_up
+from passerby.records import Detections, Ints
+from passerby.track.motion import Motion, Noise
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How detections become identities.
+
+    sure     score from which a detection can begin an identity, and is matched in the first round
+    unsure   score from which one can go on with an identity, in the second round
+    near     least `nearness` of a match in the first round
+    near_unsure  the same in the second round
+    reach    widths (heights) from where a box was thought to be at which nothing is left of `nearness`; what the
+             filter does not know is added
+    confirm  frames in a row in which a new one must be seen before it is told of
+    keep     seconds for which one that is not seen is looked for
+    """
+
+    sure: float = 0.4
+    unsure: float = 0.1
+    near: float = 0.2
+    near_unsure: float = 0.4
+    reach: float = 0.7
+    confirm: int = 2
+    keep: float = 1.5
+
+    def check(self) -> None:
+        """Raises SettingError for the first field that is out of range."""
+        for name in ("sure", "unsure", "near", "near_unsure"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"tracking: {name} is {getattr(self, name)}, want 0 to 1")
+        if self.unsure > self.sure:
+            raise SettingError(f"tracking: unsure is {self.unsure}, over sure ({self.sure})")
+        if self.reach <= 0 or self.confirm < 1 or self.keep < 0:
+            raise SettingError("tracking: reach must be over 0, keep not under 0, confirm not under 1")
+
+
+class Tracker:
+    """Gives identities to detections, in the manner of ByteTrack.
+
+    Sure detections are matched first, to everybody who is looked for; those that are left over may be matched by unsure
+    ones, which are often the same people half hidden; what is sure and matches nobody begins a new identity. Where
+    people will be is predicted by a constant-velocity Kalman filter in seconds, so that frames may come at any rate.
+
+    Zhang et al. 2022, "ByteTrack: multi-object tracking by associating every detection box".
+    """
+
+    def __init__(self, settings: Settings | None = None, noise: Noise | None = None) -> None:
+        self.settings = settings or Settings()
+        self.settings.check()
+        self.motion = Motion(noise)
+        self.ids: Ints = np.zeros(0, np.int64)
+        self.labels: Ints = np.zeros(0, np.int64)
+        self.hits: Ints = np.zeros(0, np.int64)  # frames in which each was seen
+        self.seen: NDArray[np.float64] = np.zeros(0)  # when each was seen last
+        self.time: float | None = None
+        self.given = 0
+
+    def __call__(self, found: Detections, time: float) -> Detections:
+        """The detections that belong to known identities, with their `ids`; the boxes are those detected.
+
+        found  of one frame, with scores down to `settings.unsure`
+        time   of the frame, seconds; must rise from call to call
+
+        Raises SettingError when time does not rise.
+        """
+        how = self.settings
+        if self.time is not None and not time > self.time:
+            raise SettingError(f"tracking: a frame at {time} s after one at {self.time} s; times must rise")
+        first = self.time is None
+        self.motion.predict(0.0 if first else time - float(self.time or 0.0))
+        before, self.time = self.time, time
+        sure = np.flatnonzero(found.scores >= how.sure)
+        unsure = np.flatnonzero((found.scores < how.sure) & (found.scores >= how.unsure))
+        everybody = np.arange(len(self.ids))
+        pairs = self._match(everybody, found, sure, how.near)
+        left = np.setdiff1d(everybody, [row for row, _ in pairs])
+        in_sight = left[self.seen[left] == before] if before is not None else left
+        pairs += self._match(in_sight, found, unsure, how.near_unsure)
+        rows = np.array([row for row, _ in pairs], np.int64)
+        columns = np.array([column for _, column in pairs], np.int64)
+        self.motion.correct(rows, found.boxes[columns])
+        self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
+        new = np.setdiff1d(sure, columns)
+        rows, columns = np.concatenate([rows, len(self.ids) + np.arange(len(new))]), np.concatenate([columns, new])
+        self._begin(found, new, time, how.confirm if first else 1)
+        known = self.hits[rows] >= how.confirm
+        told = replace(found[columns[known]], ids=self.ids[rows[known]])
+        self._forget(time)
+        return told[np.argsort(-told.scores, kind="stable")]
+
+    def _match(
+        self, rows: NDArray[np.int64], found: Detections, columns: NDArray[np.int64], least: float
+    ) -> list[tuple[int, int]]:
+        """Pairs (identity, detection) of one class, largest sum of overlaps."""
+        near = nearness(self.motion, rows, found.boxes[columns], self.settings.reach)
+        near[self.labels[rows][:, None] != found.labels[columns][None, :]] = 0
+        return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near, least)]
+
+    def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
+        """New identities of the detections `columns`; those of the very first frame need no confirming."""
+        count = len(columns)
+        self.motion.add(found.boxes[columns])
+        self.ids = np.concatenate([self.ids, np.arange(self.given + 1, self.given + 1 + count)])
+        self.labels = np.concatenate([self.labels, found.labels[columns]])
+        self.hits = np.concatenate([self.hits, np.full(count, hits)])
+        self.seen = np.concatenate([self.seen, np.full(count, time)])
+        self.given += count
+
+    def _forget(self, time: float) -> None:
+        """Who was not confirmed in time, or has not been seen for long, is not looked for any more."""
+        hopeful = (self.hits >= self.settings.confirm) | (self.seen == time)
+        kept = hopeful & (time - self.seen <= self.settings.keep)
+        self.motion.keep(kept)
+        self.ids, self.labels, self.hits, self.seen = (a[kept] for a in (self.ids, self.labels, self.hits, self.seen))
+
+
+def nearness(motion: Motion, rows: NDArray[np.int64], boxes: Floats, reach: float) -> NDArray[np.float64]:
+    """How well detections (M, 4) fit where the filters `rows` (N,) think their boxes are: (N, M), 0 to 1.
+
+    The product of three shares: how near the centres are across and down, 0 at a distance of `reach` mean widths
+    (heights) and two standard deviations of what the filter does not know; and the IoU that the two shapes have when
+    laid on each other. Plain IoU asks nothing of a filter's doubt: somebody seen once, whose speed is not known yet,
+    would be lost when he moves by more than his width to the next frame.
+    """
+    here, there = motion.position[rows], to_centres(boxes).astype(np.float64)
+    doubt = 2 * np.sqrt(motion.pp[rows, :2])
+    size = (here[:, None, 2:] + there[None, :, 2:]) / 2
+    share = 1 - np.abs(here[:, None, :2] - there[None, :, :2]) / (reach * size + doubt[:, None])
+    shapes = shape_iou(here[:, 2:].astype(np.float32), there[:, 2:].astype(np.float32))
+    return np.asarray(np.maximum(share, 0).prod(axis=2) * shapes)
