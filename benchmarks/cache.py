@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import cv2
-from common import save
+from common import Quiet, save
 
 from passerby.data import load_data
 from passerby.data.cache import Cache, side_needed
@@ -29,12 +29,6 @@ from passerby.records import SampleSet
 
 ROUNDS, LARGE, WIDE = 5, 300, 1920
 EPOCHS = 4
-
-
-class Quiet:
-    def line(self, text: str) -> None: ...
-
-    def step(self, text: str) -> None: ...
 
 
 def main() -> None:

@@ -15,6 +15,14 @@ from pathlib import Path
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
+class Quiet:
+    """Takes progress, and says nothing."""
+
+    def line(self, text: str) -> None: ...
+
+    def step(self, text: str) -> None: ...
+
+
 def machine() -> str:
     """Processor, cores and Python, as printed beside every result."""
     name = platform.processor() or platform.machine()

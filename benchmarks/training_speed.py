@@ -11,7 +11,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from common import save
+from common import Quiet, save
 
 from passerby.data import join, load_data
 from passerby.learn.loader import make_loader
@@ -20,12 +20,6 @@ from passerby.learn.machine import device_name, keep_memory, seed_everything
 from passerby.recipe import load_recipe
 
 STEPS, TURNS = 12, 9
-
-
-class Quiet:
-    def line(self, text: str) -> None: ...
-
-    def step(self, text: str) -> None: ...
 
 
 def main() -> None:

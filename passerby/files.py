@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,3 +33,26 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise OutputError(f"{path}: cannot be written ({e.strerror or e})") from e
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, renamed to it when the block ends well, removed when it does not.
+
+    Raises OutputError when `folder` cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = folder.with_name(f".{folder.name}-{os.urandom(4).hex()}")
+        temporary.mkdir()
+    except OSError as e:
+        raise OutputError(f"{folder}: cannot be made ({e.strerror or e})") from e
+    try:
+        yield temporary
+        if folder.exists():
+            folder.rmdir()
+        temporary.replace(folder)
+    except OSError as e:
+        raise OutputError(f"{folder}: cannot be written ({e.strerror or e})") from e
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from passerby.cli.options import data_options, parse_input
+
 if TYPE_CHECKING:
+    from passerby.cli.progress import Progress
     from passerby.data.check import Checked
     from passerby.records import Note
 
 
 @click.command("check", short_help="Say what is wrong with a data set.")
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
-@click.option("--root", type=click.Path(path_type=Path), default=Path(), help="Relative DATA paths start here.")
-@click.option("--classes", multiple=True, metavar="NAME[=OLD+OLD]", help="Class wanted, in order; may be repeated.")
+@data_options
 @click.option("--input", "size", default="300x300", show_default=True, metavar="WxH", help="The network's input.")
 @click.option("--resize", default="stretch", show_default=True, metavar="stretch|letterbox", help="Picture to input.")
 @click.option("--tiny", default=4.0, show_default=True, help="Shorter side in the input under which a box is tiny, px.")
@@ -51,9 +53,9 @@ def command(
     --fix DIR writes a corrected copy and changes.csv, the list of what was changed; DATA itself is never touched.
     The exit code is 10 when there are errors (with --strict: or warnings).
     """
-    from passerby.cli.options import parse_input
     from passerby.cli.progress import Progress
     from passerby.data.check import Limits, check
+    from passerby.data.kinds import severity
     from passerby.data.look import finds_damage
     from passerby.data.write import need_target
 
@@ -79,20 +81,16 @@ def command(
         progress.line(f"written to {html}")
     if target:
         _write(found, target, kind, progress)
-    bad = found.errors() or (strict and any(_severity(k) == "warning" for k in found.counts()))
+    bad = found.errors() or (strict and any(severity(k) == "warning" for k in found.counts()))
     if bad:
         context.exit(10)
-
-
-def _severity(kind: str) -> str:
-    from passerby.data.kinds import KINDS
-
-    return KINDS[kind].severity
 
 
 def _json(found: Checked) -> str:
     import json
     from dataclasses import asdict
+
+    from passerby.data.kinds import severity
 
     sources = [
         {
@@ -108,7 +106,7 @@ def _json(found: Checked) -> str:
     rows = [
         {
             "kind": n.kind,
-            "severity": _severity(n.kind),
+            "severity": severity(n.kind),
             "file": n.file,
             "line": n.line or None,
             "object": n.item if n.item >= 0 else None,
@@ -159,12 +157,10 @@ def _line(note: Note) -> str:
     return f"{where}: {note.text}" + (f" ({note.count:,})" if note.count > 1 else "")
 
 
-def _write(found: Checked, target: Path, kind: str | None, progress: object) -> None:
-    from passerby.cli.progress import Progress
+def _write(found: Checked, target: Path, kind: str | None, progress: Progress) -> None:
     from passerby.data.fix import LIST, fix
     from passerby.data.write import WRITERS, write_set
 
-    assert isinstance(progress, Progress)
     own = {part.source.format for part in found.parts}
     chosen = kind or (own.pop() if len(own) == 1 and own <= set(WRITERS) else "coco")
     fixed = fix(found)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from passerby.cli.options import data_options, parse_input, read_all
+
 
 @click.command("convert", short_help="Write a data set as VOC, COCO or YOLO.")
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The new folder.")
 @click.option("--format", "kind", required=True, metavar="voc|coco|yolo", help="Of the new data set.")
-@click.option("--root", type=click.Path(path_type=Path), default=Path(), help="Relative DATA paths start here.")
-@click.option("--classes", multiple=True, metavar="NAME[=OLD+OLD]", help="Class wanted, in order; may be repeated.")
+@data_options
 @click.option("--count", default=0, metavar="N", help="Only N pictures, chosen at random.")
 @click.option("--share", default=0.0, metavar="P", help="Only this part of the pictures, 0 to 1, chosen at random.")
 @click.option("--split", metavar="NAME=P,NAME=P", help="New splits by share, e.g. train=0.8,val=0.2.")
@@ -41,7 +42,6 @@ def command(
     What is wrong is put right by the readers' rules (`passerby data check` lists them). --split keeps pictures that
     are nearly the same in one split, so that none that trains also judges. What the new format cannot hold is named.
     """
-    from passerby.cli.options import parse_input, read_all
     from passerby.cli.progress import Progress
     from passerby.data.convert import (
         Tiling,

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from passerby.data import join
-from passerby.data.check import Checked, Part
+from passerby.data.check import Checked
 from passerby.data.duplicates import same_pairs
 from passerby.data.kinds import KINDS
 from passerby.data.write import Item
 from passerby.errors import DataError
-from passerby.records import Note, Sample, SampleSet
+from passerby.records import Note, SampleSet
 
 LIST = "changes.csv"
 SAME = ("same-picture", "across-splits")
@@ -90,20 +90,20 @@ def _is_changed(note: Note) -> bool:
 def _pictures_to_drop(checked: Checked) -> tuple[set[tuple[int, int]], list[tuple[Note, str]]]:
     """Numbers (part, sample) of pictures that are damaged or the same as one that stays; changes of the latter."""
     entries = [(k, i, part, s) for k, part in enumerate(checked.parts) for i, s in enumerate(part.samples)]
-    size = Counter(_split(part, s) for _, _, part, s in entries)
+    splits = [part.split_of(s) for _, _, part, s in entries]
+    size = Counter(splits)
     looks = [checked.looks[s.path] for *_, s in entries]
     gone = {(k, i) for (k, i, _, _), seen in zip(entries, looks, strict=True) if seen.damaged}
     changes = []
     for group in same_pairs(looks):
-        stays = min(group, key=lambda g: (size[_split(*entries[g][2:])], g))
-        where, name = _split(*entries[stays][2:]), entries[stays][3].path.name
-        for k, i, part, sample in (entries[g] for g in group if g != stays):
+        stays = min(group, key=lambda g: (size[splits[g]], g))
+        where, name = splits[stays], entries[stays][3].path.name
+        for g in group:
+            if g == stays:
+                continue
+            k, i, _, sample = entries[g]
             gone.add((k, i))
-            kind = SAME[_split(part, sample) != where]
-            text = f"in {_split(part, sample)}: the same file as {name} of {where}"
+            kind = SAME[splits[g] != where]
+            text = f"in {splits[g]}: the same file as {name} of {where}"
             changes.append((Note(kind, sample.path.name, -1, text, picture=sample.path), f"left out; {name} stays"))
     return gone, changes
-
-
-def _split(part: Part, sample: Sample) -> str:
-    return part.split_of(sample)

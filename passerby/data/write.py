@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +16,7 @@ import cv2
 import numpy as np
 
 from passerby.errors import DataError, OutputError, SettingError, did_you_mean
+from passerby.files import made_whole
 from passerby.pictures import decode_picture, orientation, read_bytes
 from passerby.records import Pixels, Sample
 
@@ -226,29 +225,6 @@ def need_target(folder: Path, kind: str) -> None:
             raise OutputError(f"{folder}: is there already, and is not written over; name another folder")
     except OSError as e:
         raise OutputError(f"{folder}: cannot be made ({e.strerror or e})") from e
-
-
-@contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`, renamed to it when the block ends well, removed when it does not.
-
-    Raises OutputError when `folder` cannot be made.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.with_name(f".{folder.name}-{os.urandom(4).hex()}")
-        temporary.mkdir()
-    except OSError as e:
-        raise OutputError(f"{folder}: cannot be made ({e.strerror or e})") from e
-    try:
-        yield temporary
-        if folder.exists():
-            folder.rmdir()
-        temporary.replace(folder)
-    except OSError as e:
-        raise OutputError(f"{folder}: cannot be written ({e.strerror or e})") from e
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _put(item: Item, target: Path, link: bool, turned: Counter[str]) -> None:

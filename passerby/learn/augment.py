@@ -5,12 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from passerby.geometry.boxes import area, clip, intersection
+from passerby.geometry.part import cut
 from passerby.geometry.resize import GREY
 from passerby.recipe import Augment
 from passerby.records import Pixels, Truth
-
-KEEP = 0.5  # an object counts when at least this share of it lies inside the part
 
 
 def augment(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator) -> tuple[Pixels, Truth]:
@@ -42,19 +40,6 @@ def crop(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator, t
         if not inside.ignore.all() or truth.ignore.all():
             return pixels[y : y + h, x : x + w], inside
     return pixels, truth
-
-
-def cut(truth: Truth, x: int, y: int, width: int, height: int) -> Truth:
-    """Truth of the part at (x, y): boxes are clipped, and objects wholly outside go.
-
-    An object of which less than KEEP remains can neither be asked for nor punished: it stays as an ignore region.
-    """
-    part = np.array([[x, y, x + width, y + height]], np.float32)
-    shared = intersection(truth.boxes, part)[:, 0]
-    share = shared / np.maximum(area(truth.boxes), 1e-6)
-    seen = share > 0
-    moved = clip(truth.boxes - np.array([x, y, x, y], np.float32), width, height)
-    return Truth(moved, truth.labels, truth.difficult, truth.ignore | (share < KEEP))[seen]
 
 
 def expand(pixels: Pixels, truth: Truth, scale: float, rng: np.random.Generator) -> tuple[Pixels, Truth]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from passerby.geometry.part import cut
 from passerby.geometry.resize import GREY, fit
-from passerby.learn.augment import augment, colour, crop, cut, expand, flip
+from passerby.learn.augment import augment, colour, crop, expand, flip
 from passerby.recipe import Augment
 from passerby.records import Truth
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby.data import load_data
-from passerby.data.write import WRITERS, Item, made_whole, write_set
+from passerby.data.write import WRITERS, Item, write_set
 from passerby.errors import DataError, OutputError, SettingError
+from passerby.files import made_whole
 from passerby.pictures import orientation, read_picture
 from passerby.records import Sample, Truth
 
