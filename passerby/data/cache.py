@@ -25,6 +25,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
+from passerby.data.look import cores
 from passerby.errors import DataError, OutputError, SourceError
 from passerby.files import written_whole
 from passerby.geometry.resize import scale_to
@@ -250,7 +251,7 @@ Decoded = tuple[Pixels, tuple[int, int], Source]
 
 def _decoded(samples: Sequence[Sample], side: int) -> Generator[Decoded, None, None]:
     """Pixels, height and width before shrinking, and the file, in order; threads work a few pictures ahead."""
-    threads = min(8, os.cpu_count() or 1)
+    threads = min(8, cores())
     waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
