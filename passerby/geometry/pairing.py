@@ -19,11 +19,17 @@ def pair_up(gain: ArrayLike, least: float = 0.0) -> list[tuple[int, int]]:
     if table.size == 0:
         return []
     allowed = (table >= least) & (table > 0)
+    rivals = allowed & ((allowed.sum(axis=1) > 1)[:, None] | (allowed.sum(axis=0) > 1)[None, :])
+    alone = [(int(r), int(c)) for r, c in np.argwhere(allowed & ~rivals)]  # nobody else wants either: they are a pair
+    rows, columns = np.flatnonzero(rivals.any(axis=1)), np.flatnonzero(rivals.any(axis=0))
+    if not rows.size:
+        return alone
+    allowed, table = allowed[np.ix_(rows, columns)], table[np.ix_(rows, columns)]
     cost = np.where(allowed, -table, 0.0)  # a pair that is not allowed gains nothing: it is made, and left out below
     turned = cost.shape[0] > cost.shape[1]
     chosen = _assign(cost.T if turned else cost)
     pairs = [(c, r) if turned else (r, c) for r, c in enumerate(chosen.tolist())]
-    return sorted(p for p in pairs if allowed[p])
+    return sorted([*alone, *((int(rows[r]), int(columns[c])) for r, c in pairs if allowed[r, c])])
 
 
 def _assign(cost: NDArray[np.float64]) -> NDArray[np.int64]:

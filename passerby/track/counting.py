@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from passerby.errors import SettingError
-from passerby.geometry.boxes import Floats
 from passerby.records import Detections
 
 POINTS = {"centre": (0.5, 0.5), "foot": (0.5, 1.0), "top": (0.5, 0.0)}  # of a box: shares of its width and height
@@ -44,7 +40,8 @@ class Line:
     slack       share of the box's size (square root of the area) by which the point must be beyond the line before the
                 side counts as changed, so that somebody who stands on it is not counted again and again
 
-    An identity counts once in each direction.
+    An identity counts once in each direction. Where it is seen first it is on that side, however near the line is:
+    else somebody who appears close to it, as in a door, would never be counted.
     """
 
     def __init__(
@@ -55,17 +52,17 @@ class Line:
             raise SettingError(f"line '{name}': from {start} to {end} is no line; want two points apart")
         self.start, self.end, self.name, self.point, self.slack = start, end, name, point, slack
         self.counts = {"in": 0, "out": 0}
-        self._last: dict[int, tuple[int, Point]] = {}  # side on which each was surely seen last, and where
+        self._last: dict[int, tuple[int, Point]] = {}  # side on which each was seen first, or surely last; and where
         self._counted: set[tuple[int, str]] = set()
 
     def update(self, found: Detections, time: float) -> list[Event]:
         """Crossings that this frame makes sure. `found` has ids; time in seconds."""
         events = []
         for number, label, at, size in _people(found, self.point):
-            side = self._side(at, self.slack * size)
+            before = self._last.get(number)
+            side = self._side(at, self.slack * size if before else 0.0)
             if side == 0:
                 continue
-            before = self._last.get(number)
             self._last[number] = side, at
             if before is None or before[0] == side or not self._between(before[1], at):
                 continue
@@ -104,17 +101,21 @@ class Zone:
     corners  at least three, pixels; name, point as for a line
     settle   seconds for which somebody must be inside (or outside) before that counts, so that nobody flickers at its
              border
+
+    An identity is one visitor, however often it comes and goes.
     """
 
     def __init__(self, corners: list[Point], name: str = "zone", point: str = "foot", settle: float = 0.5) -> None:
         _need(point, settle, name)
         if len(corners) < 3 or not all(math.isfinite(v) for c in corners for v in c):
             raise SettingError(f"zone '{name}': want at least three corners of two numbers, got {corners}")
-        self.corners = np.array(corners, np.float64)
+        self.corners = [(float(x), float(y)) for x, y in corners]
         self.name, self.point, self.settle = name, point, settle
         self.visitors = 0
         self._inside: dict[int, tuple[float, str]] = {}  # since when, and what class
         self._changed: dict[int, float] = {}  # since when somebody is on the other side, not yet for sure
+        self._seen: dict[int, float] = {}  # when each was seen in it last
+        self._visited: set[int] = set()
 
     def present(self) -> list[int]:
         """Identities that are in it."""
@@ -128,7 +129,10 @@ class Zone:
         """Who entered or left for sure. `found` has ids; one who is not seen stays where he was, until `forget`."""
         events = []
         for number, label, at, _ in _people(found, self.point):
-            if self._holds(at) == (number in self._inside):
+            holds = self._holds(at)
+            if holds:
+                self._seen[number] = time
+            if holds == (number in self._inside):
                 self._changed.pop(number, None)
                 continue
             since = self._changed.setdefault(number, time)
@@ -139,44 +143,48 @@ class Zone:
                 events.append(self._leave(number, since, time))
             else:
                 self._inside[number] = since, label
-                self.visitors += 1
+                self.visitors += number not in self._visited
+                self._visited.add(number)
                 events.append(Event(time, "entered", self.name, number, label))
         return events
 
     def forget(self, alive: set[int], time: float) -> list[Event]:
-        """Who is gone altogether has left, at the latest now."""
+        """Who is gone altogether has left, when he was seen in it last; that is sure now."""
+        events = [self._leave(n, self._seen[n], time) for n in sorted(set(self._inside) - alive)]
         self._changed = {n: t for n, t in self._changed.items() if n in alive}
-        return [self._leave(n, time, time) for n in sorted(set(self._inside) - alive)]
+        self._seen = {n: t for n, t in self._seen.items() if n in alive}
+        self._visited &= alive
+        return events
 
     def _leave(self, number: int, at: float, time: float) -> Event:
         since, label = self._inside.pop(number)
-        return Event(time, "left", self.name, number, label, at - since)
+        return Event(time, "left", self.name, number, label, round(at - since, 3))
 
     def _holds(self, at: Point) -> bool:
         """Whether a point lies in the polygon: a ray to the right crosses its border an odd number of times."""
-        x, y = self.corners.T
-        xn, yn = np.roll(x, -1), np.roll(y, -1)
-        spans = (y > at[1]) != (yn > at[1])
-        slope: NDArray[np.float64] = (xn - x)[spans] * (at[1] - y[spans]) / (yn - y)[spans] + x[spans]
-        return bool((at[0] < slope).sum() % 2)
+        x, y = at
+        inside = False
+        for (x0, y0), (x1, y1) in zip(self.corners, self.corners[1:] + self.corners[:1], strict=True):
+            if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
+                inside = not inside
+        return inside
 
 
 def _people(found: Detections, point: str) -> list[tuple[int, str, Point, float]]:
     """Identity, class, point and size (square root of the area) of each detection that has an identity."""
     if found.ids is None:
         raise SettingError("counting needs identities: track the detections first")
-    at = _points(found.boxes, point)
-    sides = found.boxes[:, 2:] - found.boxes[:, :2]
-    size = np.sqrt(np.maximum(sides.prod(axis=1), 0))
-    rows = zip(found.ids, found.labels, at, size, strict=True)
-    return [(int(n), found.names[int(k)], (float(p[0]), float(p[1])), float(s)) for n, k, p, s in rows]
-
-
-def _points(boxes: Floats, point: str) -> Floats:
     across, down = POINTS[point]
-    x = boxes[:, 0] + (boxes[:, 2] - boxes[:, 0]) * across
-    y = boxes[:, 1] + (boxes[:, 3] - boxes[:, 1]) * down
-    return np.stack([x, y], axis=1)
+    rows = zip(found.ids.tolist(), found.labels.tolist(), found.boxes.tolist(), strict=True)
+    return [
+        (
+            number,
+            found.names[label],
+            (x0 + (x1 - x0) * across, y0 + (y1 - y0) * down),
+            math.sqrt(max((x1 - x0) * (y1 - y0), 0.0)),
+        )
+        for number, label, (x0, y0, x1, y1) in rows
+    ]
 
 
 def _need(point: str, number: float, name: str) -> None:

@@ -26,6 +26,8 @@ class Settings:
     reach    widths (heights) from where a box was thought to be at which nothing is left of `nearness`; what the
              filter does not know is added
     confirm  frames in a row in which a new one must be seen before it is told of
+    surer    what its best score must have reached before it is told of: share of the way from `sure` to 1. The frames
+             of one false alarm err alike, so its number of frames proves little
     keep     seconds for which one that is not seen is looked for
     """
 
@@ -35,11 +37,12 @@ class Settings:
     near_unsure: float = 0.4
     reach: float = 0.7
     confirm: int = 2
+    surer: float = 0.15
     keep: float = 1.5
 
     def check(self) -> None:
         """Raises SettingError for the first field that is out of range."""
-        for name in ("sure", "unsure", "near", "near_unsure"):
+        for name in ("sure", "unsure", "near", "near_unsure", "surer"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"tracking: {name} is {getattr(self, name)}, want 0 to 1")
         if self.unsure > self.sure:
@@ -55,6 +58,9 @@ class Tracker:
     ones, which are often the same people half hidden; what is sure and matches nobody begins a new identity. Where
     people will be is predicted by a constant-velocity Kalman filter in seconds, so that frames may come at any rate.
 
+    After a call `newly` holds those who were told of for the first time in it, as they were when they were first seen:
+    somebody quick may have crossed a line before he was confirmed.
+
     Zhang et al. 2022, "ByteTrack: multi-object tracking by associating every detection box".
     """
 
@@ -62,10 +68,13 @@ class Tracker:
         self.settings = settings or Settings()
         self.settings.check()
         self.motion = Motion(noise)
-        self.ids: Ints = np.zeros(0, np.int64)
+        self.ids: Ints = np.zeros(0, np.int64)  # 0 for those who were not told of yet
         self.labels: Ints = np.zeros(0, np.int64)
         self.hits: Ints = np.zeros(0, np.int64)  # frames in which each was seen
         self.seen: NDArray[np.float64] = np.zeros(0)  # when each was seen last
+        self.best: NDArray[np.float64] = np.zeros(0)  # each one's highest score so far
+        self.first: Floats = np.zeros((0, 4), np.float32)  # each one's first box
+        self.newly = Detections.none()
         self.time: float | None = None
         self.given = 0
 
@@ -83,29 +92,43 @@ class Tracker:
         first = self.time is None
         self.motion.predict(0.0 if first else time - float(self.time or 0.0))
         before, self.time = self.time, time
+        self._keep(time - self.seen <= how.keep)  # after an outage nobody is taken for who stood there before
         sure = np.flatnonzero(found.scores >= how.sure)
         unsure = np.flatnonzero((found.scores < how.sure) & (found.scores >= how.unsure))
-        everybody = np.arange(len(self.ids))
-        pairs = self._match(everybody, found, sure, how.near)
-        left = np.setdiff1d(everybody, [row for row, _ in pairs])
-        in_sight = left[self.seen[left] == before] if before is not None else left
-        pairs += self._match(in_sight, found, unsure, how.near_unsure)
+        pairs = self._match(np.arange(len(self.ids)), found, sure, how.near)
+        left = self.seen == before  # who was in sight; the others may only be found again by sure detections
+        left[[row for row, _ in pairs]] = False
+        pairs += self._match(np.flatnonzero(left), found, unsure, how.near_unsure)
         rows = np.array([row for row, _ in pairs], np.int64)
         columns = np.array([column for _, column in pairs], np.int64)
         self.motion.correct(rows, found.boxes[columns])
         self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
-        new = np.setdiff1d(sure, columns)
+        self.best[rows] = np.maximum(self.best[rows], found.scores[columns])
+        free = np.ones(len(found), bool)
+        free[columns] = False
+        new = sure[free[sure]]
         rows, columns = np.concatenate([rows, len(self.ids) + np.arange(len(new))]), np.concatenate([columns, new])
         self._begin(found, new, time, how.confirm if first else 1)
-        known = self.hits[rows] >= how.confirm
+        known = self.known()[rows]
+        fresh = known & (self.ids[rows] == 0)
+        self.ids[rows[fresh]] = self.given + 1 + np.arange(fresh.sum())
+        self.given += int(fresh.sum())
         told = replace(found[columns[known]], ids=self.ids[rows[known]])
+        self.newly = replace(found[columns[fresh]], boxes=self.first[rows[fresh]], ids=self.ids[rows[fresh]])
         self._forget(time)
         return told[np.argsort(-told.scores, kind="stable")]
+
+    def known(self) -> NDArray[np.bool_]:
+        """Which of those who are looked for (N,) are sure enough to be told of, or were told of before."""
+        limit = self.settings.sure + self.settings.surer * (1 - self.settings.sure)
+        return np.asarray((self.ids > 0) | ((self.hits >= self.settings.confirm) & (self.best >= limit)))
 
     def _match(
         self, rows: NDArray[np.int64], found: Detections, columns: NDArray[np.int64], least: float
     ) -> list[tuple[int, int]]:
         """Pairs (identity, detection) of one class, largest sum of overlaps."""
+        if not (len(rows) and len(columns)):
+            return []
         near = nearness(self.motion, rows, found.boxes[columns], self.settings.reach)
         near[self.labels[rows][:, None] != found.labels[columns][None, :]] = 0
         return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near, least)]
@@ -113,19 +136,27 @@ class Tracker:
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
         """New identities of the detections `columns`; those of the very first frame need no confirming."""
         count = len(columns)
+        if not count:
+            return
         self.motion.add(found.boxes[columns])
-        self.ids = np.concatenate([self.ids, np.arange(self.given + 1, self.given + 1 + count)])
+        self.ids = np.concatenate([self.ids, np.zeros(count, np.int64)])
         self.labels = np.concatenate([self.labels, found.labels[columns]])
         self.hits = np.concatenate([self.hits, np.full(count, hits)])
         self.seen = np.concatenate([self.seen, np.full(count, time)])
-        self.given += count
+        self.best = np.concatenate([self.best, found.scores[columns]])
+        self.first = np.concatenate([self.first, found.boxes[columns]])
 
     def _forget(self, time: float) -> None:
         """Who was not confirmed in time, or has not been seen for long, is not looked for any more."""
         hopeful = (self.hits >= self.settings.confirm) | (self.seen == time)
-        kept = hopeful & (time - self.seen <= self.settings.keep)
+        self._keep(hopeful & (time - self.seen <= self.settings.keep))
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        if kept.all():
+            return
         self.motion.keep(kept)
-        self.ids, self.labels, self.hits, self.seen = (a[kept] for a in (self.ids, self.labels, self.hits, self.seen))
+        for name in ("ids", "labels", "hits", "seen", "best", "first"):
+            setattr(self, name, getattr(self, name)[kept])
 
 
 def nearness(motion: Motion, rows: NDArray[np.int64], boxes: Floats, reach: float) -> NDArray[np.float64]:

@@ -89,6 +89,14 @@ def test_who_comes_back_within_the_time_is_known_again():
     assert gap(3.0) == {1, 2}
 
 
+def test_after_an_outage_nobody_is_taken_for_who_stood_there_before():
+    _truth, found, _times = sequence([walk((100, 100), (0, 0))])
+    tracker = Tracker(Settings(keep=1.5))
+    assert [int(tracker(found[0], t).ids[0]) for t in (0.0, 1.5)] == [1, 1]
+    assert len(tracker(found[0], 9.5)) == 0  # somebody new in the same place, not confirmed yet
+    assert int(tracker(found[0], 9.6).ids[0]) == 2
+
+
 def test_a_false_alarm_of_one_frame_is_never_told():
     truth, found, times = sequence([walk((20, 100), (10, 0))])
     alarm = np.array([[300, 300, 320, 326]], np.float32)
@@ -98,6 +106,46 @@ def test_a_false_alarm_of_one_frame_is_never_told():
     )
     assert run(truth, found, times)["false_alarms"] == 0
     assert run(truth, found, times, Settings(confirm=1))["false_alarms"] == 1
+
+
+def shoulder(*scores):
+    """Somebody whose shoulder is taken for a head, with one score a frame."""
+    boxes = np.array([[100, 100, 120, 126]], np.float32)
+    return [Detections(boxes, np.float32([s]), np.zeros(1, np.int64), ("head",)) for s in scores]
+
+
+def told(found, **settings):
+    """How many detections are told of in each frame."""
+    tracker = Tracker(Settings(sure=0.35, **settings))
+    return [len(tracker(d, 0.1 * k)) for k, d in enumerate(found)]
+
+
+def test_what_is_never_seen_surely_is_not_told_however_long_it_stays():
+    alarm = [0.36, 0.39, 0.38, 0.39, *[0.2] * 20]
+    assert told(shoulder(*alarm)) == [0] * 24
+    assert told(shoulder(*alarm), surer=0.0) == [1] * 24
+    # once above 0.35 + 0.15 * 0.65 = 0.4475 it is told of from then on
+    assert told(shoulder(*alarm, 0.44, 0.45, 0.36, 0.2)) == [0] * 25 + [1] * 3
+
+
+def test_numbers_are_given_to_those_who_are_told_of_only():
+    truth, found, times = sequence([walk((20, 100), (10, 0)), walk((20, 200), (10, 0), begin=4.0)], alarms=1.0, seed=3)
+    tracker = Tracker()
+    ids = {int(i) for d, t in zip(found, times, strict=True) for i in tracker(d, t).ids}
+    assert ids == set(range(1, tracker.given + 1))
+    assert tracker.given < sum(len(d) for d in found) - sum(len(t.ids) for t in truth)
+
+
+def test_newly_told_are_given_as_they_were_first_seen():
+    _truth, found, times = sequence([walk((20, 100), (100, 0)), walk((20, 200), (100, 0), begin=0.5)])
+    tracker, newly = Tracker(), []
+    for d, t in zip(found, times, strict=True):
+        tracker(d, t)
+        newly += [
+            (round(t, 1), int(i), *b) for i, b in zip(tracker.newly.ids, tracker.newly.boxes.tolist(), strict=True)
+        ]
+    # the first frame needs no confirming; the other is told of in his second frame, with the box of his first
+    assert newly == [(0.0, 1, 10, 87, 30, 113), (0.6, 2, 10, 187, 30, 213)]
 
 
 def test_two_classes_in_one_place_are_two_identities():
@@ -141,6 +189,13 @@ def test_time_must_rise_and_settings_be_in_range():
     for time in (1.0, 0.5, float("nan")):
         with pytest.raises(SettingError, match="times must rise"):
             tracker(Detections.none(), time)
-    for wrong in ({"sure": 2}, {"unsure": 0.5, "sure": 0.4}, {"confirm": 0}, {"keep": -1}, {"reach": 0.0}):
+    for wrong in (
+        {"sure": 2},
+        {"unsure": 0.5, "sure": 0.4},
+        {"confirm": 0},
+        {"keep": -1},
+        {"reach": 0.0},
+        {"surer": 2},
+    ):
         with pytest.raises(SettingError, match="tracking:"):
             Tracker(Settings(**wrong))

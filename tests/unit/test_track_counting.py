@@ -46,6 +46,13 @@ def test_who_stands_on_the_line_does_not_flicker():
     assert len(play(line, at((1, 94, 50)))) == 1
 
 
+def test_who_appears_close_to_the_line_counts_when_surely_over_it():
+    near = Line((100, 0), (100, 200), slack=0.25)  # 5 px for a box of 20
+    assert [e.kind for e in play(near, at((1, 102, 50)), at((1, 96, 50)), at((1, 94, 50)))] == ["in"]
+    # first seen on the side where he stays, or on the line itself: nothing is crossed
+    assert play(near, at((2, 98, 50)), at((2, 102, 50)), at((2, 80, 50)), at((3, 100, 50)), at((3, 80, 50))) == []
+
+
 def test_only_between_the_ends():
     line = Line((100, 0), (100, 200))
     assert play(line, at((1, 130, 250)), at((1, 70, 250))) == []
@@ -104,10 +111,26 @@ def test_who_is_on_the_border_does_not_flicker():
 
 def test_who_is_hidden_stays_and_who_is_gone_has_left():
     zone = Zone(SQUARE, point="centre", settle=0)
-    play(zone, at((1, 50, 50)), at(), at())
+    play(zone, at((1, 50, 50)), at((1, 50, 50)), at(), at())
     assert zone.present() == [1]
+    assert zone.dwell(3.0) == {1: 3.0}
     events = zone.forget(set(), 4.0)
-    assert [(e.kind, e.dwell) for e in events] == [("left", 4.0)]
+    assert [(e.time, e.kind, e.dwell) for e in events] == [(4.0, "left", 0.5)]  # seen there at 0.0 and 0.5
+
+
+def test_who_was_on_his_way_out_when_he_vanished_left_when_seen_inside_last():
+    zone = Zone(SQUARE, point="centre", settle=1.0)
+    play(zone, *[at((1, 50, 50))] * 5, at((1, 150, 50)), at())
+    assert [e.dwell for e in zone.forget(set(), 5.0)] == [2.0]
+
+
+def test_who_comes_twice_is_one_visitor_as_long_as_he_is_known():
+    zone = Zone(SQUARE, point="centre", settle=0)
+    there_and_back = [at((1, 50, 50)), at((1, 150, 50))] * 3
+    assert [e.kind for e in play(zone, *there_and_back)] == ["entered", "left"] * 3
+    assert zone.visitors == 1
+    zone.forget(set(), 9.0)
+    assert (zone._inside, zone._changed, zone._seen, zone._visited) == ({}, {}, {}, set())
 
 
 def test_a_zone_with_a_bay():
