@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from common import interleaved, median, save
 
+from passerby.cores import cores
 from passerby.data import load_data
 from passerby.data.check import check
-from passerby.data.look import cores
 from passerby.data.statistics import describe
 
 ROUNDS = 7

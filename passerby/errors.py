@@ -66,6 +66,25 @@ class ParityError(PasserbyError):
     exit_code = 9
 
 
+class StaleError(PasserbyError):
+    """A live source that gave no more frames when the run ended."""
+
+    exit_code = 11
+
+
+class BusyError(PasserbyError):
+    """More work than the machine can do in time; `retry` says when to try again.
+
+    retry  seconds
+    """
+
+    exit_code = 12
+
+    def __init__(self, text: str, retry: float = 1.0) -> None:
+        super().__init__(text)
+        self.retry = retry
+
+
 class ShapeError(PasserbyError, ValueError):
     """Arrays whose shapes do not fit together."""
 

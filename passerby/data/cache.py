@@ -25,7 +25,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from passerby.data.look import cores
+from passerby.cores import cores
 from passerby.errors import DataError, OutputError, SourceError
 from passerby.files import written_whole
 from passerby.geometry.resize import scale_to

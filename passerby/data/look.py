@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from passerby.cores import cores
 from passerby.errors import SourceError
 from passerby.pictures import damage, decode_picture, orientation, read_bytes
 
@@ -81,11 +81,6 @@ def look_at_all(paths: Iterable[Path], step: Callable[[int, int], None] | None =
         pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
         cv2.setNumThreads(threads)
     return out
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def hash_of(small: Gray) -> int:

@@ -24,7 +24,7 @@ class Engine(Protocol):
     name: str
 
     def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
-        """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+        """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C). Several threads may call it at once."""
         ...
 
 
@@ -39,6 +39,7 @@ class Detector:
     engine          "auto", "onnxruntime" or "openvino"
     threads         the engine may use; 0: as many as it likes
     nms_iou, max_detections   None: the model's own
+    streams         pictures that the engine runs at once, for callers in several threads
 
     Raises ModelError for a file that is not ours, SettingError for an unknown name or a value out of range.
     """
@@ -51,13 +52,15 @@ class Detector:
         threads: int = 0,
         nms_iou: float | None = None,
         max_detections: int | None = None,
+        streams: int = 1,
     ) -> None:
         from passerby.runtime.model_file import find_model, read_spec
         from passerby.runtime.session import open_engine
 
         path = find_model(model)
         spec = read_spec(path)
-        self._set(spec, open_engine(path, str(path), engine, threads), threshold, nms_iou, max_detections)
+        opened = open_engine(path, str(path), engine, threads, streams)
+        self._set(spec, opened, threshold, nms_iou, max_detections)
 
     @classmethod
     def of(
@@ -85,9 +88,8 @@ class Detector:
         self.threshold = spec.threshold if threshold is None else threshold
         self.nms_iou = spec.nms_iou if nms_iou is None else nms_iou
         self.max_detections = spec.max_detections if max_detections is None else max_detections
-        for name in ("threshold", "nms_iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingError(f"{name} is {getattr(self, name)}, want a number from 0 to 1")
+        _need_share("threshold", self.threshold)
+        _need_share("nms_iou", self.nms_iou)
         if self.max_detections < 1:
             raise SettingError(f"max_detections is {self.max_detections}, want at least 1")
 
@@ -96,30 +98,53 @@ class Detector:
         """The engine in use, with its version and precision."""
         return self.engine.name
 
-    def __call__(self, picture: Picture) -> Detections:
-        """Detect in one picture.
+    def __call__(self, picture: Picture, threshold: float | None = None) -> Detections:
+        """Detect in one picture; several threads may do so at once.
 
-        picture  a file's path, a Frame, or (H, W, 3) uint8 RGB pixels
-        returns  Detections, boxes in the picture's own pixels, highest score first
+        picture    a file's path, a Frame, or (H, W, 3) uint8 RGB pixels
+        threshold  for this picture only; None: the detector's own
+        returns    Detections, boxes in the picture's own pixels, highest score first
 
-        Raises SourceError for a file that cannot be read, ShapeError for an array that is no picture.
+        Raises SourceError for a file that cannot be read, ShapeError for an array that is no picture, SettingError for
+        a threshold out of range.
         """
+        return self.settle(*self.raw(picture), threshold)
+
+    def look(self, picture: Picture, threshold: float | None = None) -> tuple[Detections, Floats]:
+        """As a call, and beside it where the network sees something.
+
+        returns  Detections, and scores (h, w) float32 0..1 that lie evenly over the picture: `runtime.heat.heat_map`
+        """
+        from passerby.runtime.heat import heat_map
+
+        boxes, scores, placement = self.raw(picture)
+        return self.settle(boxes, scores, placement, threshold), heat_map(scores, self.spec, placement)
+
+    def raw(self, picture: Picture) -> tuple[Floats, Floats, Placement]:
+        """What the graph says of a picture, for `settle`: boxes (A, 4) input pixels, scores (A, C), and its place."""
         pixels, placement = fit(as_pixels(picture), self.spec.width, self.spec.height, self.spec.resize)
         boxes, scores = self.engine.run(pixels[None])
-        return self.settle(boxes, scores, placement)
+        return boxes, scores, placement
 
-    def settle(self, boxes: Floats, scores: Floats, placement: Placement) -> Detections:
+    def settle(self, boxes: Floats, scores: Floats, placement: Placement, threshold: float | None = None) -> Detections:
         """Raw output of the graph -> Detections: threshold, suppression, boxes back into the picture.
 
-        boxes (A, 4) input pixels; scores (A, C)
+        boxes (A, 4) input pixels; scores (A, C); threshold None: the detector's own
         """
-        rows, labels = nms_per_class(boxes, scores, self.threshold, self.nms_iou, self.max_detections)
+        floor = self.threshold if threshold is None else threshold
+        _need_share("threshold", floor)
+        rows, labels = nms_per_class(boxes, scores, floor, self.nms_iou, self.max_detections)
         return Detections(
             placement.back(boxes[rows]),
             scores[rows, labels].astype(np.float32, copy=False),
             labels.astype(np.int64, copy=False),
             self.spec.labels,
         )
+
+
+def _need_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise SettingError(f"{name} is {value}, want a number from 0 to 1")
 
 
 def as_pixels(picture: Picture) -> Pixels:

@@ -12,3 +12,4 @@ from model_fixtures import (  # noqa: F401 (pytest finds fixtures by their names
     tiny_spec,
     told,
 )
+from web_fixtures import client, make_site, picture_bytes, site  # noqa: F401

@@ -46,7 +46,7 @@ def test_auto_takes_openvino_where_it_is(tiny_bytes, monkeypatch):
 
     taken = []
     for kind in ENGINES:
-        monkeypatch.setitem(ENGINES, kind, lambda data, where, threads, kind=kind: taken.append(kind))
+        monkeypatch.setitem(ENGINES, kind, lambda *_, kind=kind: taken.append(kind))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     open_engine(tiny_bytes, "tiny")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
