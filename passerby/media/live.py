@@ -20,6 +20,8 @@ import numpy as np
 from passerby.errors import SourceError
 from passerby.records import Frame
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it has a line for every attempt to connect
+
 PATIENCE = 5000  # milliseconds for a stream to open, and for its next frame
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 _SECRET = re.compile(r"(?<=//)[^/@\s]*@")
@@ -86,7 +88,7 @@ class LiveSource:
         self.uri, self.name = uri, shown(uri)
         self.repeat, self.stale_after, self.backoff = repeat, stale_after, backoff
         self._open = opener or open_capture
-        self._file = kind_of(uri) == "file"
+        self._file, self._stream = kind_of(uri) == "file", kind_of(uri) == "stream"
         self._stop = threading.Event()
         self._news = threading.Condition()
         self._newest: tuple[np.ndarray[Any, Any], int, float, float] | None = None  # BGR, number, time, captured
@@ -115,14 +117,21 @@ class LiveSource:
         if self._thread.is_alive():
             self._thread.join(2 * PATIENCE / 1000)
 
+    def fresh(self, timeout: float) -> bool:
+        """Whether there is a frame that was not taken yet; waits for one, `timeout` seconds at most."""
+        with self._news:
+            self._news.wait_for(lambda: self._fresh() or self._state == "ended" or self._stop.is_set(), timeout)
+            return self._fresh()
+
     def newest(self, timeout: float = 1.0) -> Taken | None:
         """The newest frame that was not taken yet; None when none came in `timeout` seconds or the source has ended.
 
         The frame's `index` counts those that came, so gaps are frames that were dropped; its `time`
         is seconds since the source was made, and rises; in a file's passes it goes as the file's own does.
         """
+        if not self.fresh(timeout):
+            return None
         with self._news:
-            self._news.wait_for(lambda: self._fresh() or self._state == "ended" or self._stop.is_set(), timeout)
             if not self._fresh() or self._newest is None:
                 return None
             pixels, index, moment, captured = self._newest
@@ -169,10 +178,11 @@ class LiveSource:
         seen = 0
         begun = time.monotonic() - self._started
         while not self._stop.is_set():
+            asked = time.monotonic()
             good, pixels = capture.read()
-            if not good:
-                break
             moment = time.monotonic() - self._started
+            if not good or (self._stream and time.monotonic() - asked >= PATIENCE / 1000):
+                break  # a stream given up gives what its decoder still held: an old frame, that is no news
             if self._file:
                 moment, now = begun + capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, moment
                 if self._stop.wait(max(0.0, moment - now)):
@@ -215,8 +225,9 @@ def open_capture(uri: str) -> Capture:
     if kind == "camera":
         capture = cv2.VideoCapture(int(uri.removeprefix("/dev/video")))
     elif kind == "stream":
+        # One thread decodes: several hold back a frame each, which would come late, or as news when a stream stalls.
         options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
-        capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, options)
+        capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, 1])
     else:
         capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG)
     if not capture.isOpened():

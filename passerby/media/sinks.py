@@ -17,7 +17,8 @@ import cv2
 from passerby.errors import OutputError, SettingError, did_you_mean
 from passerby.files import written_whole
 from passerby.media.draw import draw
-from passerby.records import Detections, Frame
+from passerby.media.recording import Recording, has_pyav
+from passerby.records import Detections, Frame, Pixels
 
 _KEPT = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -88,15 +89,20 @@ class PictureFolder:
 
 
 class VideoFile:
-    """All frames as one MP4 (MPEG-4 part 2), boxes drawn, at the given frame rate; written whole or not at all."""
+    """All frames as one MP4, boxes drawn; written whole or not at all.
+
+    With PyAV (the extra [video]) each frame keeps its own time, so a variable frame rate stays one, in H.264; without
+    it, MPEG-4 part 2 at the given frame rate.
+    """
 
     def __init__(self, path: str | os.PathLike[str], rate: float) -> None:
         if not (math.isfinite(rate) and rate > 0):
             raise SettingError(f"a video needs its frame rate, frames a second; got {rate}")
         self.path, self.rate = Path(path), rate
-        self._writer: cv2.VideoWriter | None = None
+        self._writer: Recording | _OneRate | None = None
         self._stack = ExitStack()
         self._size = (0, 0)
+        self._time = 0.0
 
     def __enter__(self) -> VideoFile:
         self._temporary = self._stack.enter_context(written_whole(self.path))
@@ -104,7 +110,7 @@ class VideoFile:
 
     def __exit__(self, *error: Any) -> None:
         if self._writer is not None:
-            self._writer.release()
+            self._writer.close()
         elif error[0] is None:
             empty = OutputError(f"{self.path}: not written: there was no frame")
             self._stack.__exit__(OutputError, empty, None)
@@ -112,15 +118,39 @@ class VideoFile:
         self._stack.__exit__(*error)
 
     def write(self, frame: Frame, found: Detections) -> None:
+        time = frame.time
         if self._writer is None:
             self._size = (frame.width, frame.height)
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, code, self.rate, self._size)
-            if not self._writer.isOpened():
-                raise OutputError(f"{self.path}: a video of {self._size[0]} x {self._size[1]} pixels cannot be written")
+            self._writer = self._begin()
+            self._time = time or 0.0
+        elif time is None or time <= self._time:  # some containers do not say
+            time = self._time + 1 / self.rate
         if (frame.width, frame.height) != self._size:
             raise OutputError(f"{self.path}: frame {frame.index} is {frame.width} x {frame.height}, not {self._size}")
-        self._writer.write(cv2.cvtColor(draw(frame.pixels, found), cv2.COLOR_RGB2BGR))
+        self._time = time or 0.0
+        self._writer.write(draw(frame.pixels, found), self._time)
+
+    def _begin(self) -> Recording | _OneRate:
+        if has_pyav():
+            return Recording(self._temporary, False, self.rate, str(self.path)).__enter__()
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, code, self.rate, self._size)
+        if not writer.isOpened():
+            raise OutputError(f"{self.path}: a video of {self._size[0]} x {self._size[1]} pixels cannot be written")
+        return _OneRate(writer)
+
+
+class _OneRate:
+    """What OpenCV can write: frames at one rate, whatever their times."""
+
+    def __init__(self, writer: cv2.VideoWriter) -> None:
+        self._writer = writer
+
+    def write(self, pixels: Pixels, time: float) -> None:
+        self._writer.write(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        self._writer.release()
 
 
 class JsonLines:

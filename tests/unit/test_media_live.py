@@ -155,6 +155,23 @@ def test_a_source_without_new_frames_turns_stale():
         wait_for(lambda: source.status().frames == 2)
 
 
+def test_what_a_stalled_stream_gives_when_it_is_given_up_is_no_new_frame(monkeypatch):
+    monkeypatch.setattr("passerby.media.live.PATIENCE", 200)
+    taps = [Tap(), Tap()]
+    rest = iter(taps)
+    with live(lambda uri: next(rest)) as source:
+        taps[0].gate.release()
+        wait_for(lambda: source.status().frames == 1)
+        time.sleep(0.3)  # longer than a stream is waited for: FFmpeg gives up, and hands out what its decoder holds
+        taps[0].gate.release()
+        wait_for(lambda: source.status().error != "")
+        assert source.status().frames == 1
+        assert source.status().state == "lost"
+        taps[1].gate.release()
+        wait_for(lambda: source.status().reconnects == 1)
+        assert source.status().frames == 2
+
+
 def test_leaving_ends_the_thread_even_in_the_middle_of_a_pause():
     def never(uri):
         raise SourceError("nobody")
