@@ -33,7 +33,7 @@ $(VENV)/light.done: pyproject.toml constraints.txt
 $(VENV)/full.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
-	$(PIP) -e ".[train,measure,openvino,data,dev]"
+	$(PIP) -e ".[train,measure,openvino,data,serve,video,dev]"
 	@touch $@ $(VENV)/light.done
 
 clean:

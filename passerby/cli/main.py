@@ -13,6 +13,8 @@ from passerby.errors import PasserbyError
 
 VERBS = {  # verb: module, in the order of --help
     "detect": "passerby.cli.detect",
+    "live": "passerby.cli.live",
+    "serve": "passerby.cli.serve",
     "eval": "passerby.cli.eval",
     "info": "passerby.cli.info",
     "anchors": "passerby.cli.anchors",
@@ -29,7 +31,7 @@ def main() -> None:
 
     Exit codes: 0 done; 1 other; 2 a wrong setting; 3 a source, 4 a data set, 5 a model that cannot be read;
     6 a target that cannot be written; 7 an extra that is not installed; 8 training, 9 export that failed;
-    10 errors found by `data check`.
+    10 errors found by `data check`; 11 a live source that was stale at the end; 12 too much work at once.
     """
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,12 @@ import click
 
 if TYPE_CHECKING:
     from passerby.cli.progress import Progress
+    from passerby.live.hub import Hub
+    from passerby.live.metrics import Metrics
+    from passerby.live.pool import Models
     from passerby.records import SampleSet
+    from passerby.web.limits import Limits
+    from passerby.web.server import PageServer
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -31,6 +38,84 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
 threshold_option = click.option(
     "--threshold", type=float, help="Report scores from this on (0 to 1); default: the model's own."
 )
+
+
+def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--host, --port, --token, --cert and --key: where the page is, and who may see it. `Page` takes them."""
+    options = [
+        click.option(
+            "--host", default="127.0.0.1", show_default=True, help="Where the page listens; 0.0.0.0: everywhere."
+        ),
+        click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: any free one."),
+        click.option(
+            "--token",
+            envvar="PASSERBY_TOKEN",
+            show_envvar=True,
+            help="What a caller must know; made up where the page listens to other machines and none is given.",
+        ),
+        click.option("--cert", type=click.Path(path_type=Path), help="Certificate (PEM), for https; needs --key."),
+        click.option("--key", type=click.Path(path_type=Path), help="Its private key (PEM)."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class Page:
+    """What `page_options` gave.
+
+    made  whether the token was made up here, so that whoever started the page must be told it
+    """
+
+    host: str
+    port: int
+    token: str | None
+    cert: Path | None
+    key: Path | None
+    made: bool = False
+
+    @classmethod
+    def of(cls, host: str, port: int, token: str | None, cert: Path | None, key: Path | None) -> Page:
+        """Checked. Raises SettingError for a certificate without its key, or files that are not there."""
+        from passerby.errors import SettingError
+
+        if (cert is None) != (key is None):
+            raise SettingError("--cert and --key belong together: https needs the certificate and its private key")
+        for name, path in (("--cert", cert), ("--key", key)):
+            if path is not None and not path.is_file():
+                raise SettingError(f"{name} {path}: no such file")
+        if token is not None and not token.strip():
+            raise SettingError("--token: it is empty; leave it out, or say what a caller must know")
+        made = token is None and not is_this_machine(host)
+        return cls(host, port, secrets.token_urlsafe(16) if made else token, cert, key, made)
+
+    def address(self, url: str) -> str:
+        """The page's address as its owner may be told it: with a token that was made up here."""
+        return f"{url.rstrip('/')}/?token={self.token}" if self.made else url
+
+
+def open_page(hub: Hub, models: Models, metrics: Metrics, page: Page, limits: Limits | None = None) -> PageServer:
+    """The page's server, to be entered. Raises MissingExtraError where the extra [serve] is not installed."""
+    from passerby.web import need_web
+
+    need_web()
+    from passerby.web.app import create_app
+    from passerby.web.limits import Limits
+    from passerby.web.server import PageServer
+
+    app = create_app(hub, models, metrics, limits or Limits(), page.token, hosts=(page.host,))
+    return PageServer(app, page.host, page.port, page.cert, page.key)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether only programs of this machine reach what listens at `host`."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
