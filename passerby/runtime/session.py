@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class OnnxRuntime:
 class OpenVino:
     """OpenVINO on the CPU, in the precision it finds best (bfloat16 where the processor multiplies in it)."""
 
+    first = threading.Lock()  # two first runs at one moment lock each other up for good (2026.4): one at a time
+
     def __init__(self, model: Model, where: str, threads: int, streams: int = 1) -> None:
         try:
             import openvino
@@ -60,12 +63,21 @@ class OpenVino:
         except RuntimeError as e:
             raise ModelError(f"{where}: OpenVINO cannot load it ({_first_line(e)}); copy or export it again") from e
         self.free = [self.compiled.create_infer_request()]  # a request serves one caller at a time
+        self.begun = False
         precision = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
         kind = str(self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
         self.name = f"openvino {openvino.__version__.split('-')[0]} {precision.get(kind, kind)}"
 
     def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
         """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+        if self.begun:
+            return self._infer(pixels)
+        with self.first:
+            answer = self._infer(pixels)
+            self.begun = True
+            return answer
+
+    def _infer(self, pixels: Pixels) -> tuple[Floats, Floats]:
         try:
             request = self.free.pop()
         except IndexError:

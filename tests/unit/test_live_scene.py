@@ -26,7 +26,7 @@ def test_command_line_words_give_the_same():
 def test_shares_become_pixels():
     line = DOOR.made(200, 100)
     assert (line.start, line.end) == ((20, 50), (180, 50))
-    assert DESK.made(200, 100).corners.tolist() == [[0, 0], [200, 0], [200, 100]]
+    assert [tuple(c) for c in DESK.made(200, 100).corners] == [(0, 0), (200, 0), (200, 100)]
 
 
 @pytest.mark.parametrize(
