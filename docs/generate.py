@@ -42,6 +42,7 @@ def pages() -> dict[Path, str]:
     blocks = {"tree": tree(), "accuracy": accuracy(), "cost": cost(), "kinds": kinds(), "formats": formats()}
     blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
+    blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
     blocks["anchors"] = timing("anchors", "val_")
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
         text = path.read_text(encoding="utf-8")

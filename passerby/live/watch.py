@@ -117,7 +117,8 @@ class Watcher:
             tracked = self._tracker(found, time)
             alive = {int(n) for n in self._tracker.ids}
             for line in self._lines.values():
-                events += line.update(self._tracker.newly, time)  # who was quick crossed before he was told of
+                if len(self._tracker.newly):
+                    events += line.update(self._tracker.newly, time)  # who was quick crossed before he was told of
                 events += line.update(tracked, time)
                 line.forget(alive)
             for zone in self._zones.values():

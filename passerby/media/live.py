@@ -95,6 +95,7 @@ class LiveSource:
         self._taken = -1
         self._frames = self._dropped = self._reconnects = 0
         self._state, self._error = "connecting", ""
+        self._failure: BaseException | None = None
         self._started = time.monotonic()  # of the clock that times frames: they rise, whatever is lost in between
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
 
@@ -118,9 +119,14 @@ class LiveSource:
             self._thread.join(2 * PATIENCE / 1000)
 
     def fresh(self, timeout: float) -> bool:
-        """Whether there is a frame that was not taken yet; waits for one, `timeout` seconds at most."""
+        """Whether there is a frame that was not taken yet; waits for one, `timeout` seconds at most.
+
+        Raises what ended the thread, where that was no source that ends.
+        """
         with self._news:
             self._news.wait_for(lambda: self._fresh() or self._state == "ended" or self._stop.is_set(), timeout)
+            if self._failure is not None:
+                raise self._failure
             return self._fresh()
 
     def newest(self, timeout: float = 1.0) -> Taken | None:
@@ -152,6 +158,13 @@ class LiveSource:
         return self._newest is not None and self._newest[1] > self._taken
 
     def _run(self) -> None:
+        try:
+            self._read_on()
+        except BaseException as e:
+            self._failure = e  # told to whoever waits for frames; else he would wait for good
+            self._set("ended", f"{self.name}: {e}")
+
+    def _read_on(self) -> None:
         failures = 0
         while not self._stop.is_set():
             try:
@@ -179,7 +192,10 @@ class LiveSource:
         begun = time.monotonic() - self._started
         while not self._stop.is_set():
             asked = time.monotonic()
-            good, pixels = capture.read()
+            try:
+                good, pixels = capture.read()
+            except cv2.error:  # of a broken picture, where it does not just say that there is none
+                break
             moment = time.monotonic() - self._started
             if not good or (self._stream and time.monotonic() - asked >= PATIENCE / 1000):
                 break  # a stream given up gives what its decoder still held: an old frame, that is no news

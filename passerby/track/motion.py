@@ -38,6 +38,7 @@ class Motion:
 
     def __init__(self, noise: Noise | None = None) -> None:
         self.noise = noise or Noise()
+        self._shares = np.array([1.0, 1.0, self.noise.shape, self.noise.shape])
         self.position: Columns = np.zeros((0, 4))
         self.velocity: Columns = np.zeros((0, 4))
         self.pp: Columns = np.zeros((0, 4))  # variance of the position,
@@ -92,7 +93,7 @@ class Motion:
         self.vv[rows] = vv - gain_v * pv
 
     def _scale(self, size: Columns) -> Columns:
-        return np.asarray(size * np.array([1.0, 1.0, self.noise.shape, self.noise.shape]))
+        return np.asarray(size * self._shares)
 
 
 def _size(centres: Columns) -> Columns:

@@ -99,24 +99,35 @@ class Tracker:
         left = self.seen == before  # who was in sight; the others may only be found again by sure detections
         left[[row for row, _ in pairs]] = False
         pairs += self._match(np.flatnonzero(left), found, unsure, how.near_unsure)
-        rows = np.array([row for row, _ in pairs], np.int64)
-        columns = np.array([column for _, column in pairs], np.int64)
+        rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
         self.motion.correct(rows, found.boxes[columns])
         self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
         self.best[rows] = np.maximum(self.best[rows], found.scores[columns])
         free = np.ones(len(found), bool)
         free[columns] = False
         new = sure[free[sure]]
-        rows, columns = np.concatenate([rows, len(self.ids) + np.arange(len(new))]), np.concatenate([columns, new])
-        self._begin(found, new, time, how.confirm if first else 1)
+        if len(new):
+            rows, columns = np.concatenate([rows, len(self.ids) + np.arange(len(new))]), np.concatenate([columns, new])
+            self._begin(found, new, time, how.confirm if first else 1)
         known = self.known()[rows]
-        fresh = known & (self.ids[rows] == 0)
-        self.ids[rows[fresh]] = self.given + 1 + np.arange(fresh.sum())
-        self.given += int(fresh.sum())
-        told = replace(found[columns[known]], ids=self.ids[rows[known]])
-        self.newly = replace(found[columns[fresh]], boxes=self.first[rows[fresh]], ids=self.ids[rows[fresh]])
+        rows, columns = rows[known], columns[known]
+        self._name(found, rows, columns)
+        order = np.argsort(-found.scores[columns], kind="stable")
+        told = replace(found[columns[order]], ids=self.ids[rows[order]])
         self._forget(time)
-        return told[np.argsort(-told.scores, kind="stable")]
+        return told
+
+    def _name(self, found: Detections, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        """Give numbers to those of `rows` who are told of for the first time."""
+        fresh = self.ids[rows] == 0
+        count = int(fresh.sum())
+        if not count:
+            self.newly = replace(Detections.none(found.names), ids=np.zeros(0, np.int64))
+            return
+        rows, columns = rows[fresh], columns[fresh]
+        self.ids[rows] = self.given + 1 + np.arange(count)
+        self.given += count
+        self.newly = replace(found[columns], boxes=self.first[rows], ids=self.ids[rows])
 
     def known(self) -> NDArray[np.bool_]:
         """Which of those who are looked for (N,) are sure enough to be told of, or were told of before."""
@@ -136,8 +147,6 @@ class Tracker:
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
         """New identities of the detections `columns`; those of the very first frame need no confirming."""
         count = len(columns)
-        if not count:
-            return
         self.motion.add(found.boxes[columns])
         self.ids = np.concatenate([self.ids, np.zeros(count, np.int64)])
         self.labels = np.concatenate([self.labels, found.labels[columns]])

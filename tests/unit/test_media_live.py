@@ -7,6 +7,7 @@ import threading
 import time
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import pytest
 
@@ -170,6 +171,27 @@ def test_what_a_stalled_stream_gives_when_it_is_given_up_is_no_new_frame(monkeyp
         taps[1].gate.release()
         wait_for(lambda: source.status().reconnects == 1)
         assert source.status().frames == 2
+
+
+def test_an_error_of_opencv_is_a_source_that_is_lost():
+    class Broken(Tap):
+        def read(self):
+            raise cv2.error("broken picture")
+
+    taps = iter([Broken(), Tap()])
+    with live(lambda uri: next(taps)) as source:
+        wait_for(lambda: source.status().error != "")
+        Tap.made[1].gate.release()
+        assert source.newest(10) is not None
+
+
+def test_a_bug_in_the_thread_is_told_to_whoever_waits_for_frames():
+    class Bug(Tap):
+        def read(self):
+            raise ZeroDivisionError("a bug")
+
+    with live(lambda uri: Bug()) as source, pytest.raises(ZeroDivisionError, match="a bug"):
+        source.newest(10)
 
 
 def test_leaving_ends_the_thread_even_in_the_middle_of_a_pause():
