@@ -24,10 +24,12 @@ from pathlib import Path
 
 import cv2
 from common import median, save
-from throughput import LAYOUTS, rate_of
+from throughput import CORES, LAYOUTS, rate_of
 
+from passerby.live.pool import open_pool
 from passerby.pictures import read_picture
 from passerby.runtime.model_file import find_model
+from passerby.web.uploads import picture_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = """
@@ -130,19 +132,22 @@ def main() -> None:
             with served(engine) as url:
                 drive(url, script, 4, 2)
                 alone = {name: [] for name in bare}
+                pool, inside = open_pool(find_model("head"), engine), []
+                within = (lambda i, p=pool: p.detect(picture_of(body, 10**8)), CORES + 1, 1)
                 runs = {connections: [] for connections in (1, 4, 8, 16)}
                 for _ in range(options.rounds):
                     for name, call in bare.items():
                         alone[name].append(rate_of(call, options.seconds / 4))
+                    inside.append(rate_of(within, options.seconds / 4))
                     for connections, kept in runs.items():
                         kept.append(drive(url, script, connections, options.seconds))
                 best = max(alone, key=lambda name: median(alone[name]))
                 limit = median(alone[best])
                 for connections, kept in runs.items():
-                    rows.append(row(engine, best, limit, connections, kept))
+                    rows.append(row(engine, best, limit, median(inside), connections, kept))
                 much = overload(url, script, body, 128, options.seconds)
                 rows.append(
-                    row(engine, best, limit, 128, [much])
+                    row(engine, best, limit, median(inside), 128, [much])
                     | {"503": f"{much['share']:.0%}", "p99 of the served, ms": f"{much['late']:.0f}"}
                 )
     save(
@@ -153,12 +158,15 @@ def main() -> None:
     )
 
 
-def row(engine: str, best: str, limit: float, connections: int, kept: list[dict[str, float]]) -> dict[str, object]:
+def row(
+    engine: str, best: str, limit: float, inside: float, connections: int, kept: list[dict[str, float]]
+) -> dict[str, object]:
     good = median([r["good"] for r in kept])
     return {
         "engine": engine,
         "bare engine": best,
         "bare, pictures/s": f"{limit:.1f}",
+        "bytes to boxes without HTTP, pictures/s": f"{inside:.1f}",
         "connections": connections,
         "answers/s": f"{good:.1f}",
         "ratio (limit 0.7)": f"{good / limit:.3f}",
