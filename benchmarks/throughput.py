@@ -1,7 +1,7 @@
 """Pictures a second of one model on all cores: threads, several pictures at once, or batches.
 
 The shipped graph takes one picture at a time; a batch is measured on a copy of the graph whose batch was set free by
-hand. The last rows are passerby's own pool, from decoded 640 x 480 pictures to Detections, with its default workers.
+hand. The last rows are passerby's own pool, from decoded 640 x 480 pictures to Detections, as it is by default.
 python benchmarks/throughput.py [--seconds 2] [--rounds 5]      (batches need the package onnx)
 """
 
@@ -88,7 +88,7 @@ def noise(path: Path, batch: int) -> np.ndarray:
 
 
 def pool_load(path: Path, engine: str, workers: int, callers: int, more: int = 0) -> Load:
-    """Passerby's pool; `more` workers than the engine has streams, so that one resizes while the others run."""
+    """Passerby's pool, with `more` places than it takes by itself."""
     photo = read_picture(Path(__file__).resolve().parent.parent / "examples" / "pictures" / "astronaut.jpg")
     photo = np.ascontiguousarray(cv2.resize(photo, (640, 480)))
     pool = open_pool(path, engine, CORES, workers)
@@ -131,8 +131,8 @@ def main() -> None:
             loads[f"bare, batch of 4, 1 x {CORES} threads"] = load(path, 1, CORES, 1, 4)
             loads[f"bare, batch of 4, {CORES} x 1 thread"] = load(path, CORES, 1, CORES, 4)
         loads[f"pool, 1 worker, {CORES + 1} callers"] = pool_load(path, engine, 1, CORES + 1)
-        loads[f"pool, default workers, {CORES + 1} callers"] = pool_load(path, engine, 0, CORES + 1)
-        loads[f"pool, one worker more, {CORES + 1} callers"] = pool_load(path, engine, 0, CORES + 1, 1)
+        loads[f"pool, default, {CORES + 1} callers"] = pool_load(path, engine, 0, CORES + 1)
+        loads[f"pool, one place less, {CORES + 1} callers"] = pool_load(path, engine, 0, CORES + 1, -1)
         rates: dict[str, list[float]] = {name: [] for name in loads}
         for one in loads.values():
             rate_of(one, 0.3)

@@ -144,6 +144,11 @@ class Models:
 
 
 def open_pool(model: Path, engine: str = "auto", threads: int = 0, workers: int = 0, waiting: int = 16) -> Pool:
-    """A pool with its model loaded; workers 0: chosen (one a core, each with one thread)."""
+    """A pool with its model loaded.
+
+    workers  pictures that the network looks at at once; 0: chosen (one a core, each with one thread). Where they are
+             several, one call more is let in: what comes before and after the network would leave a worker idle
+    """
     workers = workers or cores()
-    return Pool(Detector(model, engine=engine, threads=threads, streams=workers), workers, waiting)
+    detector = Detector(model, engine=engine, threads=threads, streams=workers)
+    return Pool(detector, workers + (workers > 1), waiting)
