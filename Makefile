@@ -12,7 +12,8 @@ demo: $(VENV)/light.done
 	@echo "Look at the pictures in found/"
 
 test: $(VENV)/full.done check
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --ignore tests/browser
+	$(BIN)/python -m pytest -n 2 tests/browser
 
 check: $(VENV)/full.done
 	$(BIN)/ruff check .
