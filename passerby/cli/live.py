@@ -6,21 +6,13 @@ from pathlib import Path
 
 import click
 
-from passerby.cli.options import Page, engine_options, open_page, page_options, threshold_option
+from passerby.cli.options import Page, engine_options, models_option, open_page, page_options, threshold_option
 from passerby.errors import SettingError
 
 
 @click.command("live", short_help="Watch cameras, streams and videos: who is there, who crosses, who stays.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=("head",),
-    show_default=True,
-    metavar="NAME|FILE",
-    help="A shipped model or an .onnx file. May be repeated: the page offers them all, the first is used.",
-)
+@models_option
 @threshold_option
 @click.option(
     "--to",
@@ -91,6 +83,8 @@ def command(
     token: str | None,
     cert: Path | None,
     key: Path | None,
+    names: tuple[str, ...],
+    behind_proxy: bool,
     engine: str,
     threads: int,
 ) -> None:
@@ -116,7 +110,7 @@ def command(
 
     with_page, page_port, files = _split(targets)
     metrics_at = _address(metrics) if metrics else None
-    page = Page.of(host, port if page_port is None else page_port, token, cert, key)
+    page = Page.of(host, port if page_port is None else page_port, token, cert, key, names, behind_proxy)
     named = name_sources(sources)
     rates = check_sources(named)
     scenes = scenes_for(list(named), lines, zones, scene)

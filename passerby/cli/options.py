@@ -40,8 +40,19 @@ threshold_option = click.option(
 )
 
 
+models_option = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("head",),
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A shipped model or an .onnx file. May be repeated: the page offers them all, the first is the default.",
+)
+
+
 def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--host, --port, --token, --cert and --key: where the page is, and who may see it. `Page` takes them."""
+    """Where the page is, and who may see it. `Page` takes them."""
     options = [
         click.option(
             "--host", default="127.0.0.1", show_default=True, help="Where the page listens; 0.0.0.0: everywhere."
@@ -55,6 +66,10 @@ def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--cert", type=click.Path(path_type=Path), help="Certificate (PEM), for https; needs --key."),
         click.option("--key", type=click.Path(path_type=Path), help="Its private key (PEM)."),
+        click.option("--name", "names", multiple=True, metavar="HOST", help="A name by which callers know the page."),
+        click.option(
+            "--behind-proxy", is_flag=True, help="Believe X-Forwarded-For and -Proto of a proxy on this machine."
+        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -65,7 +80,9 @@ def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
 class Page:
     """What `page_options` gave.
 
-    made  whether the token was made up here, so that whoever started the page must be told it
+    names  host names by which callers know the page, beside `host`
+    proxy  whether a proxy on this machine is believed about who calls
+    made   whether the token was made up here, so that whoever started the page must be told it
     """
 
     host: str
@@ -73,10 +90,21 @@ class Page:
     token: str | None
     cert: Path | None
     key: Path | None
+    names: tuple[str, ...] = ()
+    proxy: bool = False
     made: bool = False
 
     @classmethod
-    def of(cls, host: str, port: int, token: str | None, cert: Path | None, key: Path | None) -> Page:
+    def of(
+        cls,
+        host: str,
+        port: int,
+        token: str | None,
+        cert: Path | None,
+        key: Path | None,
+        names: tuple[str, ...] = (),
+        proxy: bool = False,
+    ) -> Page:
         """Checked. Raises SettingError for a certificate without its key, or files that are not there."""
         from passerby.errors import SettingError
 
@@ -88,7 +116,7 @@ class Page:
         if token is not None and not token.strip():
             raise SettingError("--token: it is empty; leave it out, or say what a caller must know")
         made = token is None and not is_this_machine(host)
-        return cls(host, port, secrets.token_urlsafe(16) if made else token, cert, key, made)
+        return cls(host, port, secrets.token_urlsafe(16) if made else token, cert, key, names, proxy, made)
 
     def address(self, url: str) -> str:
         """The page's address as its owner may be told it: with a token that was made up here."""
@@ -104,8 +132,8 @@ def open_page(hub: Hub, models: Models, metrics: Metrics, page: Page, limits: Li
     from passerby.web.limits import Limits
     from passerby.web.server import PageServer
 
-    app = create_app(hub, models, metrics, limits or Limits(), page.token, hosts=(page.host,))
-    return PageServer(app, page.host, page.port, page.cert, page.key)
+    app = create_app(hub, models, metrics, limits or Limits(), page.token, hosts=(page.host, *page.names))
+    return PageServer(app, page.host, page.port, page.cert, page.key, page.proxy)
 
 
 def is_this_machine(host: str) -> bool:

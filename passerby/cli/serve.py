@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from passerby.cli.options import Page, engine_options, page_options, threshold_option
+from passerby.cli.options import Page, engine_options, models_option, open_page, page_options, threshold_option
 from passerby.errors import SettingError
 
 MIB = 2**20
@@ -29,21 +29,11 @@ def limit_options(function: Any) -> Any:
 
 @click.command("serve", short_help="A page and a REST interface: pictures, cameras, streams.")
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=("head",),
-    show_default=True,
-    metavar="NAME|FILE",
-    help="A shipped model or an .onnx file. May be repeated: callers choose among these, the first is the default.",
-)
+@models_option
 @threshold_option
 @click.option("--scene", type=click.Path(path_type=Path), metavar="FILE.json", help="Lines and zones of the streams.")
 @click.option("--repeat", is_flag=True, help="Play video files again and again.")
 @click.option("--workers", default=0, show_default=True, help="Pictures looked at at once; 0: one a core.")
-@click.option("--name", "names", multiple=True, metavar="HOST", help="A name by which callers know this server.")
-@click.option("--behind-proxy", is_flag=True, help="Believe X-Forwarded-For and -Proto of a proxy on this machine.")
 @limit_options
 @page_options
 @engine_options
@@ -54,8 +44,6 @@ def command(
     scene: Path | None,
     repeat: bool,
     workers: int,
-    names: tuple[str, ...],
-    behind_proxy: bool,
     max_body: float,
     max_pixels: float,
     rate: float,
@@ -66,6 +54,8 @@ def command(
     token: str | None,
     cert: Path | None,
     key: Path | None,
+    names: tuple[str, ...],
+    behind_proxy: bool,
     engine: str,
     threads: int,
 ) -> None:
@@ -77,9 +67,6 @@ def command(
     """
     from contextlib import ExitStack
 
-    from passerby.web import need_web
-
-    need_web()
     from passerby.cli.progress import Progress
     from passerby.live.hub import Hub
     from passerby.live.metrics import Metrics
@@ -88,9 +75,7 @@ def command(
     from passerby.live.run import stopping
     from passerby.live.stream import Stream
     from passerby.media.live import LiveSource
-    from passerby.web.app import create_app
     from passerby.web.limits import Limits
-    from passerby.web.server import PageServer
 
     if threshold is not None and not 0 <= threshold <= 1:
         raise SettingError(f"--threshold is {threshold}, want a number from 0 to 1")
@@ -101,7 +86,7 @@ def command(
         uploads=max_uploads,
         sockets=max_sockets,
     )
-    page = Page.of(host, port, token, cert, key)
+    page = Page.of(host, port, token, cert, key, names, behind_proxy)
     named = name_sources(sources)
     check_sources(named)
     scenes = scenes_for(list(named), file=scene)
@@ -113,10 +98,9 @@ def command(
         stream = Stream(name, LiveSource(uri, repeat), pool, scenes[name], threshold)
         stream.listen(numbers.moment)
         hub.add(stream)
-    app = create_app(hub, offered, numbers, limits, page.token, (page.host, *names))
     progress = Progress()
     with stopping() as stop, ExitStack() as stack:
-        server = stack.enter_context(PageServer(app, page.host, page.port, page.cert, page.key, behind_proxy))
+        server = stack.enter_context(open_page(hub, offered, numbers, page, limits))
         stack.enter_context(hub)
         progress.line(f"{', '.join(offered.names)} on {pool.detector.engine_name}")
         progress.line(f"page: {page.address(server.url)}")

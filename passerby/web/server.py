@@ -7,7 +7,6 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from types import TracebackType
 
 import uvicorn
 from fastapi import FastAPI
@@ -87,9 +86,7 @@ class PageServer:
             raise OutputError(f"{self.host} port {self.port}: the server did not start ({self._error})")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
