@@ -100,5 +100,5 @@ def _from_checkpoint(path: Path, floor: float, nms_iou: float | None, max_detect
         from passerby.learn.engine import TorchEngine
 
     network, spec, _ = load_network(path)
-    engine = TorchEngine(network, spec, torch.device("cpu"))
+    engine = TorchEngine(network, torch.device("cpu"))
     return Detector.of(spec, engine, floor, nms_iou, max_detections)

@@ -1,48 +1,34 @@
-"""A torch network behind the runtime's Engine interface, and the decoding that export puts into the graph."""
+"""A torch network behind the runtime's Engine interface, and what export puts into the graph."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from passerby.geometry.anchors import default_boxes
+from passerby.learn.network import Detector
 from passerby.records import Floats, Pixels
-from passerby.spec import ModelSpec
 
 
 class Decoded(nn.Module):
     """A network with its output decoded: what is exported.
 
     input   (1, H, W, 3) uint8, RGB
-    output  boxes (1, A, 4) float32, x0 y0 x1 y1, input pixels; scores (1, A, C) float32, 0..1
-
-    The inverse of `geometry.boxes.encode`, in torch.
+    output  boxes (1, R, 4) float32, x0 y0 x1 y1, input pixels; scores (1, R, C) float32, 0..1
     """
 
-    anchors: Tensor
-
-    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+    def __init__(self, network: Detector) -> None:
         super().__init__()
         self.network = network
-        self.softmax = spec.scoring == "softmax"
-        self.variance = spec.variance
-        anchors = torch.from_numpy(default_boxes(spec.anchors, spec.height, spec.width))
-        self.register_buffer("anchors", anchors, persistent=False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        logits, offsets = self.network(pixels)
-        logits, offsets = logits.float(), offsets.float()
-        scores = logits.softmax(-1)[..., 1:] if self.softmax else logits.sigmoid()
-        centre = self.anchors[:, :2] + offsets[..., :2] * self.variance[0] * self.anchors[:, 2:]
-        half = self.anchors[:, 2:] * torch.exp(offsets[..., 2:] * self.variance[1]) * 0.5
-        return torch.cat([centre - half, centre + half], -1), scores
+        return self.network.head.decode(self.network(pixels))
 
 
 class TorchEngine:
     """Runs a network where it is; `runtime.Detector.of(spec, TorchEngine(...))` is a predictor like any other."""
 
-    def __init__(self, network: nn.Module, spec: ModelSpec, device: torch.device, mixed: bool = False) -> None:
-        self.decoded = Decoded(network, spec).to(device).eval()
+    def __init__(self, network: Detector, device: torch.device, mixed: bool = False) -> None:
+        self.decoded = Decoded(network).to(device).eval()
         self.device, self.mixed = device, mixed
         self.name = f"torch {torch.__version__} {device.type} {'bfloat16' if mixed else 'float32'}"
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from passerby.data.cache import Cache, Teller, open_cache, side_needed
@@ -20,6 +20,7 @@ from passerby.geometry.anchors import default_boxes
 from passerby.geometry.assign import assign
 from passerby.geometry.resize import fit
 from passerby.learn.augment import augment, colour
+from passerby.learn.heads.base import Targets
 from passerby.pictures import read_picture
 from passerby.recipe import Recipe
 from passerby.records import Pixels, SampleSet, Truth
@@ -29,16 +30,18 @@ Key = tuple[int, ...]  # epoch, sample; a picture that an epoch shows again has 
 
 
 class Batch(NamedTuple):
-    """pixels (B, H, W, 3) uint8; labels (B, A) int64; offsets (B, A, 4) float32; which (B,) of the samples."""
+    """Pictures (B, H, W, 3) uint8, what they should be answered with, and which (B,) of the samples they are."""
 
     pixels: Tensor
-    labels: Tensor
-    offsets: Tensor
+    targets: Targets
     which: Tensor
 
 
 class TrainingPictures(Dataset[Batch]):
-    """One augmented, matched picture per key; the key alone decides what comes out, so a run can be resumed."""
+    """One augmented, matched picture per key, as a batch without its first dimension; see `stack`.
+
+    The key alone decides what comes out, so a run can be resumed.
+    """
 
     def __init__(self, samples: SampleSet, spec: ModelSpec, recipe: Recipe, cache: Cache | None = None) -> None:
         self.samples, self.spec, self.recipe, self.cache = samples, spec, recipe, cache
@@ -58,10 +61,10 @@ class TrainingPictures(Dataset[Batch]):
         labels, offsets = assign(truth, self.anchors, self.recipe.optimiser.match_iou, self.spec.variance)
         if not np.isfinite(sample.truth.boxes).all():  # such a box matches nothing and would pass in silence
             labels[0], offsets[0] = 1, np.nan  # so that the loop stops, and names file, object and step
+        classes = np.where(truth.ignore | truth.difficult, -1, truth.labels + 1)
         return Batch(
             torch.from_numpy(np.require(pixels, requirements=["C", "W"])),
-            torch.from_numpy(labels),
-            torch.from_numpy(offsets),
+            Targets(*map(torch.from_numpy, (labels, offsets, truth.boxes.astype(np.float32), classes))),
             torch.tensor(index),
         )
 
@@ -76,6 +79,14 @@ class TrainingPictures(Dataset[Batch]):
             return pixels, sample.truth
         scale = np.array(now, np.float32) / np.array(full, np.float32)
         return pixels, replace(sample.truth, boxes=sample.truth.boxes * np.tile(scale, 2))
+
+
+def stack(parts: Sequence[Batch]) -> Batch:
+    """Several pictures as one batch; lists of objects are filled up to the longest."""
+    pixels, targets, which = zip(*parts, strict=True)
+    labels, offsets, objects, classes = zip(*targets, strict=True)
+    filled = (nn.utils.rnn.pad_sequence(list(rows), batch_first=True) for rows in (objects, classes))
+    return Batch(torch.stack(pixels), Targets(torch.stack(labels), torch.stack(offsets), *filled), torch.stack(which))
 
 
 class EpochOrder(Sampler[list[Key]]):
@@ -149,6 +160,7 @@ def make_loader(
     loader: DataLoader[Batch] = DataLoader(
         TrainingPictures(samples, spec, recipe, cache),
         batch_sampler=order,
+        collate_fn=stack,
         num_workers=workers,
         pin_memory=pin,
         persistent_workers=workers > 0,

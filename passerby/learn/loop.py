@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from passerby.data import join
 from passerby.data.cache import Teller
@@ -21,12 +21,11 @@ from passerby.data.default_boxes import cap_warning
 from passerby.data.kinds import summary
 from passerby.errors import DataError, SettingError, TrainingError, did_you_mean
 from passerby.files import written_whole
-from passerby.geometry.anchors import default_boxes
 from passerby.learn import checkpoint
 from passerby.learn.curves import draw_curves
 from passerby.learn.engine import TorchEngine
+from passerby.learn.heads.base import Targets
 from passerby.learn.loader import Batch, cache_of, make_loader
-from passerby.learn.losses import detection_loss
 from passerby.learn.machine import choose_device, choose_precision, device_name, keep_memory, seed_everything
 from passerby.learn.network import Detector, Habits, build, spec_of
 from passerby.learn.optimise import Average, make_optimiser, rate_at
@@ -164,7 +163,6 @@ class Trainee:
     spec: ModelSpec
     optimiser: torch.optim.Optimizer
     average: Average | None
-    anchors: Tensor
     device: torch.device
     mixed: bool
 
@@ -172,10 +170,9 @@ class Trainee:
         """One step on one batch: score loss and box loss; None, and nothing changed, when one is not a number."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        pixels, labels, targets = (t.to(self.device, non_blocking=True) for t in batch[:3])
+        pixels, *targets = (t.to(self.device, non_blocking=True) for t in (batch.pixels, *batch.targets))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            logits, offsets = self.network(pixels)
-        losses = detection_loss(logits, offsets, labels, targets, self.anchors, self.spec, how)
+            losses = self.network.losses(pixels, Targets(*targets), how)
         self.optimiser.zero_grad(set_to_none=True)
         (losses.score + losses.box).backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), how.clip or math.inf)
@@ -203,19 +200,18 @@ def prepare(recipe: Recipe, tell: Teller) -> Trainee:
     network.backbone.freeze(recipe.optimiser.freeze)
     average = Average(network, recipe.optimiser.average) if recipe.optimiser.average else None
     mixed = choose_precision(recipe.run.precision, device)
-    anchors = torch.from_numpy(default_boxes(spec.anchors, spec.height, spec.width)).to(device)
-    return Trainee(network, spec, make_optimiser(network, recipe.optimiser), average, anchors, device, mixed)
+    return Trainee(network, spec, make_optimiser(network, recipe.optimiser), average, device, mixed)
 
 
-def validate(network: nn.Module, spec: ModelSpec, samples: SampleSet, device: torch.device) -> Report:
+def validate(network: Detector, spec: ModelSpec, samples: SampleSet, device: torch.device) -> Report:
     """The same `evaluate` as everywhere, on the network as it stands, in float32."""
     network.eval()
-    return evaluate(Predictor.of(spec, TorchEngine(network, spec, device), FLOOR), samples, METRICS)
+    return evaluate(Predictor.of(spec, TorchEngine(network, device), FLOOR), samples, METRICS)
 
 
 def why_not_a_number(batch: Batch, samples: SampleSet, step: int, rate: float) -> str:
     """Which file and object made the loss NaN or infinite, in one line with the cure."""
-    for row, targets in enumerate(batch.offsets):
+    for row, targets in enumerate(batch.targets.offsets):
         if not torch.isfinite(targets).all():
             sample = samples[int(batch.which[row])]
             bad = [i for i, b in enumerate(sample.truth.boxes) if not np.isfinite(b).all() or (b[2:] <= b[:2]).any()]

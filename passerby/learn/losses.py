@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from passerby.learn.boxes import corners
 from passerby.recipe import Optimiser
 from passerby.spec import ModelSpec
 
@@ -71,18 +72,14 @@ def overlap(offsets: Tensor, targets: Tensor, anchors: Tensor, variance: tuple[f
     Rezatofighi et al. 2019, "Generalized intersection over union", algorithm 1. Unlike smooth L1 it asks for the
     overlap that a hit is judged by, which a small box loses to an error of a pixel.
     """
-    a, b = _corners(offsets, anchors, variance), _corners(targets, anchors, variance)
+    top = 4.0 / variance[1]  # at exp(4) times the default box a prediction is wrong enough; more would overflow
+    offsets = torch.cat([offsets[:, :2], offsets[:, 2:].clamp(max=top)], 1)
+    a, b = corners(offsets, anchors, variance), corners(targets, anchors, variance)
     shared = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0).prod(dim=1)
     hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(dim=1)
     union = (a[:, 2:] - a[:, :2]).prod(dim=1) + (b[:, 2:] - b[:, :2]).prod(dim=1) - shared
     iou = shared / union
     return iou, iou - (hull - union) / hull
-
-
-def _corners(offsets: Tensor, anchors: Tensor, variance: tuple[float, float]) -> Tensor:
-    centre = anchors[:, :2] + offsets[:, :2] * variance[0] * anchors[:, 2:]
-    half = anchors[:, 2:] * torch.exp((offsets[:, 2:] * variance[1]).clamp(max=4.0)) * 0.5
-    return torch.cat([centre - half, centre + half], dim=1)
 
 
 def detection_loss(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,9 @@ from passerby.geometry.anchors import stated_maps
 from passerby.learn.backbones import BACKBONES
 from passerby.learn.backbones.mobilenet_v2 import same_padding
 from passerby.learn.heads import HEADS
-from passerby.recipe import Model
+from passerby.learn.heads.base import Targets
+from passerby.learn.losses import Losses
+from passerby.recipe import Model, Optimiser
 from passerby.spec import ModelSpec
 
 
@@ -32,23 +33,22 @@ NETWORK_FIELDS = {"width_multiplier", "depth_multiplier", "fusion", "padding", "
 
 
 class Detector(nn.Module):
-    """Bytes in, logits and offsets out.
+    """Bytes in, what the head makes of them out.
 
     input   (B, H, W, 3) uint8, RGB
-    output  logits (B, A, classes or classes + 1), offsets (B, A, 4)
+    output  a tuple that `head.decode` turns into boxes and scores
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: dict[str, Any], boxes: tuple[int, ...], outputs: int) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
+        network = spec.network
         self.backbone = BACKBONES[network["backbone"]](
             network["width_multiplier"], network["depth_multiplier"], network.get("blocks", ())
         )
-        self.head = HEADS[network["head"]](
-            self.backbone.channels, boxes, outputs, network["fusion"], width=network["width_multiplier"]
-        )
+        self.head = HEADS[network["head"]](self.backbone.channels, spec)
         if network["padding"] == "same":
             same_padding(self.backbone)
         for m in self.backbone.modules():
@@ -57,10 +57,17 @@ class Detector(nn.Module):
         self.register_buffer("mean", torch.tensor(network["mean"]).mul(255).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(network["std"]).mul(255).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        logits, offsets = self.head(self.backbone(x))
-        return logits, offsets
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = self.head(self._maps(pixels))
+        return outputs
+
+    def losses(self, pixels: Tensor, targets: Targets, how: Optimiser) -> Losses:
+        """How wrong its answer to a batch (B, H, W, 3) is."""
+        return self.head.losses(self._maps(pixels), targets, how)
+
+    def _maps(self, pixels: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self.backbone((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        return maps
 
 
 def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
@@ -113,5 +120,4 @@ def build(spec: ModelSpec, where: str = "model") -> Detector:
             raise ModelError(f"{where}: its {part} is {name!r} (known: {', '.join(table)}); update passerby")
     if missing := NETWORK_FIELDS - set(spec.network):
         raise ModelError(f"{where}: its metadata lacks network.{sorted(missing)[0]}; export or train it again")
-    outputs = len(spec.labels) + (spec.scoring == "softmax")
-    return Detector(spec.network, tuple(len(m.sizes) for m in spec.anchors), outputs)
+    return Detector(spec)

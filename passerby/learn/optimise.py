@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from passerby.errors import SettingError
+from passerby.learn.network import Detector
 from passerby.recipe import Optimiser
 
 
@@ -43,12 +44,12 @@ class Average:
     The decay grows with the steps, min(decay, (1 + t) / (10 + t)), so that the start is forgotten.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: Detector, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay, self.steps = decay, 0
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self, network: Detector) -> None:
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         mine = [t for t in self.network.state_dict().values() if t.is_floating_point()]

@@ -19,6 +19,7 @@ from passerby.geometry.resize import fit
 from passerby.learn.checkpoint import load_network
 from passerby.learn.engine import Decoded, TorchEngine
 from passerby.learn.layers import layers_of
+from passerby.learn.network import Detector
 from passerby.records import Pixels
 from passerby.runtime.session import OnnxRuntime
 from passerby.spec import METADATA_KEY, ModelSpec
@@ -67,7 +68,7 @@ def export(path: Path, out: Path, pictures: Sequence[Pixels], name: str = "") ->
     return spec, parity
 
 
-def to_bytes(network: torch.nn.Module, spec: ModelSpec) -> bytes:
+def to_bytes(network: Detector, spec: ModelSpec) -> bytes:
     """The ONNX file of a network, with its spec inside."""
     import onnx
 
@@ -76,7 +77,7 @@ def to_bytes(network: torch.nn.Module, spec: ModelSpec) -> bytes:
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # of the exporter's own libraries
         program = torch.onnx.export(
-            Decoded(network, spec).eval(),
+            Decoded(network).eval(),
             (example,),
             input_names=["pixels"],
             output_names=["boxes", "scores"],
@@ -99,9 +100,9 @@ def to_bytes(network: torch.nn.Module, spec: ModelSpec) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def compare(network: torch.nn.Module, spec: ModelSpec, data: bytes, pictures: Sequence[Pixels]) -> Parity:
+def compare(network: Detector, spec: ModelSpec, data: bytes, pictures: Sequence[Pixels]) -> Parity:
     """The same pictures through the network and through the exported file."""
-    here, there = TorchEngine(network, spec, torch.device("cpu")), OnnxRuntime(data, spec.name, 0)
+    here, there = TorchEngine(network, torch.device("cpu")), OnnxRuntime(data, spec.name, 0)
     boxes = scores = 0.0
     floor = Parity.floor
     for picture in pictures:

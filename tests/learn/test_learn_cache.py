@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from passerby.data import load_data
 from passerby.errors import DataError, ModelError, SettingError, SourceError
 from passerby.learn import loader as rooms
-from passerby.learn.loader import TrainingPictures, cache_of, make_loader
+from passerby.learn.loader import TrainingPictures, cache_of, make_loader, stack
 from passerby.learn.loop import train
 from passerby.learn.network import spec_of
 from passerby.pictures import read_picture
@@ -34,8 +34,12 @@ def pictures(heads_voc, make_recipe, teller, tmp_path):
     return make
 
 
+def flat(batch):
+    return batch.pixels, *batch.targets, batch.which
+
+
 def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    return all(torch.equal(x, y) for x, y in zip(flat(a), flat(b), strict=True))
 
 
 def two_epochs(samples, spec, recipe, cache):
@@ -66,10 +70,11 @@ def test_workers_started_either_way_give_the_same_pictures(pictures, start):
     there = DataLoader(
         TrainingPictures(samples, spec, recipe, cache),
         batch_sampler=keys,
+        collate_fn=stack,
         num_workers=1,
         multiprocessing_context=start,
     )
-    here = DataLoader(TrainingPictures(samples, spec, recipe), batch_sampler=keys)
+    here = DataLoader(TrainingPictures(samples, spec, recipe), batch_sampler=keys, collate_fn=stack)
     found, wanted = list(there), list(here)
     assert len(found) == 2
     assert all(same(a, b) for a, b in zip(found, wanted, strict=True))
@@ -94,7 +99,7 @@ def test_truth_is_in_the_pixels_of_the_cache(pictures, still):
         np.testing.assert_allclose(truth.boxes, sample.truth.boxes * 0.75, rtol=1e-6)
         for x0, y0, x1, y1 in np.round(truth.boxes).astype(int).tolist():
             assert pixels[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].min() > 150  # heads are bright, all else is dark
-        labels = data[(0, i)].labels
+        labels = data[(0, i)].targets.labels
         assert torch.equal(labels, TrainingPictures(samples, spec, recipe)[(0, i)].labels)
 
 

@@ -48,9 +48,9 @@ def test_an_export_agrees_with_its_network(exported):
 
 
 def test_agreement_is_measured_again_here_over_every_default_box(exported, make_pixels):
-    path, out, spec, _ = exported
+    path, out, _, _ = exported
     network, _, _ = load_network(path)
-    here, there = TorchEngine(network, spec, torch.device("cpu")), OnnxRuntime(out.read_bytes(), "tiny", 1)
+    here, there = TorchEngine(network, torch.device("cpu")), OnnxRuntime(out.read_bytes(), "tiny", 1)
     for width, height in ((64, 64), (120, 90), (50, 200)):
         pixels = fit(make_pixels(width, height), 64, 64)[0][None]
         (boxes_a, scores_a), (boxes_b, scores_b) = here.run(pixels), there.run(pixels)

@@ -196,7 +196,7 @@ def test_regions_stay_on_their_pixels_through_all_changes_to_the_targets(tmp_pat
         sums = np.pad(bright.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         x0, y0, x1, y1 = np.round(corners).astype(int).T
         share = (sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]) / whole
-        labels = batch.labels.numpy()
+        labels = batch.targets.labels.numpy()
         assert not (labels > 0).any()
         assert (labels[share > 0.75] == -1).all()
         assert (labels[share < 0.25] == 0).all()

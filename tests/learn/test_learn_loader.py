@@ -38,8 +38,12 @@ def pictures(heads_voc, make_recipe):
     return make
 
 
+def flat(batch):
+    return batch.pixels, *batch.targets, batch.which
+
+
 def same(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    return all(torch.equal(x, y) for x, y in zip(flat(a), flat(b), strict=True))
 
 
 def test_a_key_gives_the_same_picture_every_time_and_in_any_order(pictures):
@@ -65,9 +69,9 @@ def test_without_augmentation_a_key_is_the_resized_picture_and_its_matches(pictu
     truth = Truth.of(placement.forth(sample.truth.boxes), sample.truth.labels)
     labels, offsets = assign(truth, default_boxes(data.spec.anchors, 64, 64), 0.5, data.spec.variance)
     np.testing.assert_array_equal(batch.pixels.numpy(), pixels)
-    np.testing.assert_array_equal(batch.labels.numpy(), labels)
-    np.testing.assert_array_equal(batch.offsets.numpy(), offsets)
-    assert int(batch[3]) == 4
+    np.testing.assert_array_equal(batch.targets.labels.numpy(), labels)
+    np.testing.assert_array_equal(batch.targets.offsets.numpy(), offsets)
+    assert int(batch.which) == 4
     assert (labels > 0).sum() >= len(truth) > 0
 
 
@@ -76,11 +80,15 @@ def test_batches_are_of_fixed_size_and_type(pictures):
     loader, _ = make_loader(data.samples, data.spec, data.recipe, pin=False)
     batches = list(loader)
     assert len(batches) == 1
-    shapes = [(tuple(t.shape), t.dtype) for t in batches[0]]
+    objects = batches[0].targets.objects.shape[1]
+    assert objects > 0
+    shapes = [(tuple(t.shape), t.dtype) for t in flat(batches[0])]
     assert shapes == [
         ((4, 64, 64, 3), torch.uint8),
         ((4, 170), torch.int64),
         ((4, 170, 4), torch.float32),
+        ((4, objects, 4), torch.float32),
+        ((4, objects), torch.int64),
         ((4,), torch.int64),
     ]
 

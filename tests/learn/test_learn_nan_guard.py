@@ -11,6 +11,7 @@ import torch
 from passerby.data import load_data
 from passerby.errors import TrainingError
 from passerby.learn import loop
+from passerby.learn.heads.base import Targets
 from passerby.learn.loader import Batch
 from passerby.learn.loop import train, why_not_a_number
 from passerby.records import SampleSet, Truth
@@ -65,7 +66,8 @@ def test_the_sentence_names_file_object_box_and_step(heads_voc, tmp_path):
     samples = SampleSet((*samples.samples[:2], bad, samples.samples[3]), samples.labels)
     offsets = torch.zeros(2, 170, 4)
     offsets[1, 30, 2] = torch.nan
-    batch = Batch(torch.zeros(2, 64, 64, 3), torch.zeros(2, 170), offsets, torch.tensor([0, 2]))
+    targets = Targets(torch.zeros(2, 170), offsets, torch.zeros(2, 0, 4), torch.zeros(2, 0))
+    batch = Batch(torch.zeros(2, 64, 64, 3), targets, torch.tensor([0, 2]))
     text = why_not_a_number(batch, samples, 17, 0.1)
     assert text.startswith("step 17: the loss is not a number: ")
     assert f"{bad.path}: object 2, box [5.0, 5.0, nan, 9.0]" in text
@@ -86,10 +88,10 @@ def test_a_step_that_fails_leaves_weights_and_average_as_they_were(heads_voc, ma
     trainee = loop.prepare(make_recipe(heads_voc(4), "optimiser.average=0.9"), teller())
     labels = torch.zeros(2, 170, dtype=torch.int64)
     labels[:, :3] = 1
-    targets = torch.zeros(2, 170, 4)
+    targets = Targets(labels, torch.zeros(2, 170, 4), torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.int64))
     pixels = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
-    good = Batch(pixels, labels, targets, torch.tensor([0, 1]))
-    bad = good._replace(offsets=torch.full((2, 170, 4), torch.nan))
+    good = Batch(pixels, targets, torch.tensor([0, 1]))
+    bad = good._replace(targets=targets._replace(offsets=torch.full((2, 170, 4), torch.nan)))
     how = make_recipe(heads_voc(4, where="more")).optimiser
 
     def parameters():

@@ -161,7 +161,7 @@ def test_the_share_is_what_the_network_is_shown(run, monkeypatch):
     which = torch.cat([b.which for b in seen]).reshape(2, 6)
     assert [(row >= 4).sum() for row in which] == [2, 2]
     assert sorted(which[which >= 4].tolist()) == [4, 5, 6, 7]
-    assert all(not (b.labels[b.which >= 4] > 0).any() for b in seen)
+    assert all(not (b.targets.labels[b.which >= 4] > 0).any() for b in seen)
 
 
 @pytest.mark.parametrize("share", ["-0.5", "0.91", "1", "nan", "-2"])

@@ -13,7 +13,6 @@ from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
 from passerby.geometry.boxes import decode
 from passerby.learn.backbones.mobilenet_v2 import MobileNetV2, scaled
-from passerby.learn.engine import Decoded
 from passerby.learn.heads.ssd import SSDLite, _rows
 from passerby.learn.network import build, spec_of
 from passerby.learn.optimise import make_optimiser
@@ -63,7 +62,7 @@ PLACES = [(0, 3, 17, 1, 0), (0, 37, 0, 0, 2), (1, 18, 2, 1, 1), (1, 0, 18, 0, 3)
 def test_a_bump_at_one_cell_comes_out_at_its_default_box(level, row, column, box, coordinate):
     spec = spec_of(Model(labels=("head", "person")))
     channels, classes = (3, 4, 6, 8), 2
-    head = SSDLite(channels, (2, 2, 2, 2), classes).eval()
+    head = SSDLite(channels, spec).eval()
     maps = [torch.zeros(1, c, n, n) for c, n in zip((*channels, 256), SIDES, strict=True)]
     maps[level + 1][0, 0, row, column] = 3.0
     head.extra = Fixed(maps[-1])
@@ -89,12 +88,7 @@ def test_decoding_in_the_graph_is_the_decoding_of_geometry(tiny):
     generator = torch.Generator().manual_seed(1)
     offsets = torch.randn(1, 170, 4, generator=generator)
     logits = torch.randn(1, 170, 1, generator=generator)
-
-    class Given(nn.Module):
-        def forward(self, _):
-            return logits, offsets
-
-    boxes, scores = Decoded(Given(), spec)(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    boxes, scores = build(spec).head.decode((logits, offsets))
     want = decode(offsets[0].numpy(), default_boxes(spec.anchors, 64, 64), spec.variance)
     np.testing.assert_allclose(boxes[0].numpy(), want, atol=1e-3)
     np.testing.assert_allclose(scores[0].numpy(), 1 / (1 + np.exp(-logits[0].numpy())), atol=1e-6)
@@ -104,12 +98,7 @@ def test_decoding_in_the_graph_is_the_decoding_of_geometry(tiny):
 def test_softmax_scoring_drops_the_background_column(tiny):
     spec = spec_of(tiny(loss="mining", labels=("head", "person")))
     logits = torch.tensor([[[2.0, 1.0, 0.0]]]).repeat(1, 170, 1)
-
-    class Given(nn.Module):
-        def forward(self, _):
-            return logits, torch.zeros(1, 170, 4)
-
-    _, scores = Decoded(Given(), spec)(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+    _, scores = build(spec).head.decode((logits, torch.zeros(1, 170, 4)))
     e = np.exp([2.0, 1.0, 0.0])
     np.testing.assert_allclose(scores[0, 0].numpy(), e[1:] / e.sum(), atol=1e-6)
     assert build(spec)(torch.zeros(1, 64, 64, 3, dtype=torch.uint8).repeat(2, 1, 1, 1))[0].shape == (2, 170, 3)

@@ -13,6 +13,7 @@ import torch
 from passerby.errors import DataError, SettingError
 from passerby.learn import loop
 from passerby.learn.checkpoint import load_network
+from passerby.learn.heads import ssd
 from passerby.learn.loop import train
 from passerby.recipe import Recipe
 
@@ -175,13 +176,13 @@ def test_mixed_precision_trains_on_the_cpu_with_weights_kept_in_float32(run):
 @pytest.mark.usefixtures("no_curves")
 def test_mixed_precision_is_really_another_computation(run, monkeypatch):
     seen = []
-    real = loop.detection_loss
+    real = ssd.detection_loss
 
     def look(logits, *rest):
         seen.append(logits.dtype)
         return real(logits, *rest)
 
-    monkeypatch.setattr(loop, "detection_loss", look)
+    monkeypatch.setattr(ssd, "detection_loss", look)
     run("run.precision=bfloat16", "run.epochs=1")
     assert set(seen) == {torch.bfloat16}
 

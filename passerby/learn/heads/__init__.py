@@ -1,9 +1,13 @@
-"""Heads: feature maps -> scores and offsets of default boxes. A head is one file here and one line in HEADS."""
+"""Heads: feature maps -> boxes and scores. A head is one file here and one line in HEADS."""
 
 from __future__ import annotations
 
-from passerby.learn.heads.ssd import SSDLite
+from collections.abc import Callable, Sequence
 
-HEADS: dict[str, type[SSDLite]] = {
+from passerby.learn.heads.base import Head
+from passerby.learn.heads.ssd import SSDLite
+from passerby.spec import ModelSpec
+
+HEADS: dict[str, Callable[[Sequence[int], ModelSpec], Head]] = {
     "ssd": SSDLite,
 }

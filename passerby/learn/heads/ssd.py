@@ -8,35 +8,42 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from passerby.geometry.anchors import default_boxes
 from passerby.learn.backbones.mobilenet_v2 import conv
+from passerby.learn.boxes import decode
+from passerby.learn.heads.base import Head, Targets
+from passerby.learn.losses import Losses, detection_loss
+from passerby.recipe import Optimiser
+from passerby.spec import ModelSpec
 
 EXTRA = (128, 256)  # squeeze and output channels of the extra map, half of the usual SSD-Lite's 256 and 512
+PRIOR = 0.01  # score of an untrained default box; Lin et al. 2017, "Focal loss", section 4.1
 
 
-class SSDLite(nn.Module):
+class SSDLite(Head):
     """Logits and offsets of every default box.
 
     channels  of the backbone's maps, finest (stride 4) first; those at strides 8, 16 and 32 carry default boxes, and
               so does one map more (stride 64), made of the last
-    boxes     default boxes a cell of each map that carries some
-    outputs   logits a default box: classes (sigmoid) or classes + 1 (softmax, background first)
-    fusion    0: each map is read as it is (SSD-Lite of Sandler et al. 2018, section 6.2). Over 0: see `TopDown`
-    prior     score of an untrained default box; Lin et al. 2017, "Focal loss", section 4.1
+    spec      its default boxes and classes; of `spec.network` the width multiplier, and fusion: 0: each map is read as
+              it is (SSD-Lite of Sandler et al. 2018, section 6.2); over 0: see `TopDown`
 
     input     [(B, channels[i], h_i, w_i)]
-    output    logits (B, A, outputs), offsets (B, A, 4), in the order of `geometry.anchors`
+    output    logits (B, A, classes (sigmoid) or classes + 1 (softmax, background first)), offsets (B, A, 4), in the
+              order of `geometry.anchors`
     """
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        boxes: Sequence[int],
-        outputs: int,
-        fusion: int = 0,
-        prior: float = 0.01,
-        width: float = 1.0,
-    ) -> None:
+    anchors: Tensor
+
+    def __init__(self, channels: Sequence[int], spec: ModelSpec) -> None:
         super().__init__()
+        self.spec = spec
+        self.register_buffer(
+            "anchors", torch.from_numpy(default_boxes(spec.anchors, spec.height, spec.width)), persistent=False
+        )
+        boxes = [len(m.sizes) for m in spec.anchors]
+        outputs = len(spec.labels) + (spec.scoring == "softmax")
+        fusion, width = spec.network["fusion"], spec.network["width_multiplier"]
         squeeze, extra = (max(16, round(c * width / 8) * 8) for c in EXTRA)
         self.extra = nn.Sequential(
             conv(channels[-1], squeeze, 1), conv(squeeze, squeeze, 3, 2, squeeze), conv(squeeze, extra, 1)
@@ -46,7 +53,7 @@ class SSDLite(nn.Module):
         inputs = [fusion] * len(boxes) if fusion else [*channels[1:], extra]
         self.logits = nn.ModuleList(_predictor(c, n * outputs) for c, n in zip(inputs, boxes, strict=True))
         self.offsets = nn.ModuleList(_predictor(c, n * 4) for c, n in zip(inputs, boxes, strict=True))
-        self._start(prior)
+        self._start()
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         features = [*maps, self.extra(maps[-1])]
@@ -55,15 +62,24 @@ class SSDLite(nn.Module):
         offsets = [_rows(p(f), 4) for p, f in zip(self.offsets, features, strict=True)]
         return torch.cat(logits, 1), torch.cat(offsets, 1)
 
-    def _start(self, prior: float) -> None:
-        """Xavier for what is new; the last bias says `prior`, so that the first steps are not drowned in background."""
+    def losses(self, maps: Sequence[Tensor], targets: Targets, how: Optimiser) -> Losses:
+        logits, offsets = self(maps)
+        with torch.autocast(logits.device.type, enabled=False):
+            return detection_loss(logits, offsets, targets.labels, targets.offsets, self.anchors, self.spec, how)
+
+    def decode(self, outputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        logits, offsets = outputs
+        return decode(logits, offsets, self.anchors, self.spec)
+
+    def _start(self) -> None:
+        """Xavier for what is new; the last bias says PRIOR, so that the first steps are not drowned in background."""
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.xavier_uniform_(m.weight)
         for predictor in self.logits:
             last = predictor[-1]  # type: ignore[index]
             nn.init.normal_(last.weight, std=0.01)
-            nn.init.constant_(last.bias, -math.log((1 - prior) / prior))
+            nn.init.constant_(last.bias, -math.log((1 - PRIOR) / PRIOR))
 
 
 class TopDown(nn.Module):
