@@ -100,7 +100,7 @@ def test_truth_is_in_the_pixels_of_the_cache(pictures, still):
         for x0, y0, x1, y1 in np.round(truth.boxes).astype(int).tolist():
             assert pixels[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1].min() > 150  # heads are bright, all else is dark
         labels = data[(0, i)].targets.labels
-        assert torch.equal(labels, TrainingPictures(samples, spec, recipe)[(0, i)].labels)
+        assert torch.equal(labels, TrainingPictures(samples, spec, recipe)[(0, i)].targets.labels)
 
 
 def test_sides_of_one_picture_may_shrink_by_a_little_more_or_less(pictures, tmp_path, still):
