@@ -71,6 +71,24 @@ def load_network(path: Path) -> tuple[Detector, ModelSpec, dict[str, str]]:
     return network.eval(), spec, facts
 
 
+def write_spec(path: Path, spec: ModelSpec, out: Path) -> None:
+    """A copy of a checkpoint with another spec; every tensor's bytes stay as they are. `out` may be the same file.
+
+    A safetensors file is the length of its header (8 bytes, little endian), the header as JSON, and the tensors.
+    Raises ModelError as `load_network` does, OutputError when `out` cannot be written.
+    """
+    _, facts = _read(path)
+    spec.check(str(out))
+    data = memoryview(path.read_bytes())
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(bytes(data[8:end]))
+    header["__metadata__"] = {**facts, "spec": spec.to_json()}
+    text = json.dumps(header).encode("utf-8")
+    text += b" " * (-len(text) % 8)  # so that tensors stay aligned, as the format asks for
+    with written_whole(out.resolve()) as temporary:
+        temporary.write_bytes(b"".join([len(text).to_bytes(8, "little"), text, data[end:]]))
+
+
 def restore(
     path: Path, network: nn.Module, average: Average | None, optimiser: torch.optim.Optimizer, recipe: Recipe
 ) -> State:

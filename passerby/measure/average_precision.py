@@ -6,19 +6,15 @@ import math
 
 import numpy as np
 
-from passerby.geometry.boxes import Floats
-from passerby.measure.matching import Judged, Matches, match
+from passerby.measure.matching import HIT, Doubles, Judged, Matches, match
 
 SIZES = ((0.0, 16.0), (16.0, 32.0), (32.0, 64.0), (64.0, math.inf))  # square root of the area, original pixels
 
 
-def precision_recall(matches: Matches) -> tuple[Floats, Floats]:
+def precision_recall(matches: Matches) -> tuple[Doubles, Doubles]:
     """Precision and recall after each judged detection, highest score first; both (K,)."""
-    outcome = matches.outcome[matches.outcome >= 0]
-    hits = np.cumsum(outcome, dtype=np.float64)
-    precision = hits / np.arange(1, len(hits) + 1)
-    recall = hits / max(matches.objects, 1)
-    return precision.astype(np.float32), recall.astype(np.float32)
+    hits = np.cumsum(matches.counted().outcome == HIT, dtype=np.float64)
+    return hits / np.arange(1, len(hits) + 1), hits / max(matches.objects, 1)
 
 
 def area_ap(matches: Matches) -> float:
@@ -26,11 +22,8 @@ def area_ap(matches: Matches) -> float:
     if matches.objects == 0:
         return math.nan
     precision, recall = precision_recall(matches)
-    p = np.concatenate([[0.0], precision.astype(np.float64), [0.0]])
-    r = np.concatenate([[0.0], recall.astype(np.float64), [1.0]])
-    p = np.maximum.accumulate(p[::-1])[::-1]
-    steps = np.flatnonzero(r[1:] != r[:-1])
-    return float(((r[steps + 1] - r[steps]) * p[steps + 1]).sum())
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0.0) * best).sum())
 
 
 def eleven_point_ap(matches: Matches) -> float:
@@ -38,17 +31,26 @@ def eleven_point_ap(matches: Matches) -> float:
     if matches.objects == 0:
         return math.nan
     precision, recall = precision_recall(matches)
-    tops = [precision[recall >= t - 1e-6].max(initial=0.0) for t in np.arange(11) / 10]
-    return float(np.mean(tops))
+    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    # A tenth that is reached exactly is not lost to rounding: equal quotients of whole numbers are equal doubles.
+    return float(best[np.searchsorted(recall, np.arange(11) / 10)].mean())
+
+
+def mean_area_ap(judged: Judged) -> float:
+    """`area_ap`, mean over the classes that have objects."""
+    return _mean([area_ap(judged.matches(k, "voc")) for k in range(len(judged.labels))])
+
+
+def mean_eleven_point_ap(judged: Judged) -> float:
+    """`eleven_point_ap`, mean over the classes that have objects."""
+    return _mean([eleven_point_ap(judged.matches(k, "voc")) for k in range(len(judged.labels))])
 
 
 def score(judged: Judged) -> dict[str, float]:
     """`ap50` (area) and `ap50_11pt`: means over the classes that have objects; `ap50/<label>` where several."""
-    found = [judged.matches(k, "voc") for k in range(len(judged.labels))]
-    areas = [area_ap(m) for m in found]
-    out = {"ap50": _mean(areas), "ap50_11pt": _mean([eleven_point_ap(m) for m in found])}
+    out = {"ap50": mean_area_ap(judged), "ap50_11pt": mean_eleven_point_ap(judged)}
     if len(judged.labels) > 1:
-        out.update({f"ap50/{name}": value for name, value in zip(judged.labels, areas, strict=True)})
+        out |= {f"ap50/{name}": area_ap(judged.matches(k, "voc")) for k, name in enumerate(judged.labels)}
     return out
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from passerby.errors import MissingExtraError
 from passerby.measure.matching import Judged
+
+NAMES = ("coco_ap", "coco_ap50", "coco_ap75", "coco_ap_small", "coco_ap_medium", "coco_ap_large")
 
 
 def score(judged: Judged) -> dict[str, float]:
@@ -21,36 +25,45 @@ def score(judged: Judged) -> dict[str, float]:
 
     Raises MissingExtraError where hotcoco is not installed.
     """
+    capped = sum(n > judged.coco_cap for n in most_of_a_class(judged))  # the cap counts per class
+    return {**score_capped(judged, [judged.coco_cap])[0], "coco_capped": float(capped)}
+
+
+def most_of_a_class(judged: Judged) -> list[int]:
+    """Of each picture: how many detections the class with most of them has."""
+    return [int(np.bincount(p.found.labels).max()) if len(p.found) else 0 for p in judged.pairs]
+
+
+def score_capped(judged: Judged, caps: Sequence[int]) -> list[dict[str, float]]:
+    """NAMES as `score` gives them, one dict a cap of detections (a picture and class); matched once.
+
+    Raises MissingExtraError where hotcoco is not installed.
+    """
     try:
         import hotcoco
     except ImportError as e:
         raise MissingExtraError("hotcoco", "measure") from e
-    capped = sum(
-        len(p.found) > 0 and int(np.bincount(p.found.labels).max()) > judged.coco_cap for p in judged.pairs
-    )  # the cap counts per class
     images, annotations, found = _as_coco(judged)
-    names = ("coco_ap", "coco_ap50", "coco_ap75", "coco_ap_small", "coco_ap_medium", "coco_ap_large")
     if not annotations:
-        return {**dict.fromkeys(names, math.nan), "coco_capped": float(capped)}
+        return [dict.fromkeys(NAMES, math.nan) for _ in caps]
     categories = [{"id": k + 1, "name": name} for k, name in enumerate(judged.labels)]
     truth = hotcoco.COCO({"images": images, "annotations": annotations, "categories": categories})
     judge = hotcoco.COCOeval(truth, truth.load_res(found), "bbox")
-    judge.params.max_dets = [1, 10, judged.coco_cap]
+    judge.params.max_dets = list(caps)
     judge.evaluate()
     judge.accumulate()
     assert judge.eval is not None
     precision = np.asarray(judge.eval["precision"])  # (IoU, recall, class, area, cap); -1 where there is no object
     ious = np.asarray(judge.params.iou_thrs)
-    areas = {"all": 0, "small": 1, "medium": 2, "large": 3}
+    at_50, at_75 = (precision[np.isclose(ious, iou), :, :, 0] for iou in (0.5, 0.75))
+    areas = [precision[..., k, :] for k in range(4)]  # all, small, medium, large
+    parts = (areas[0], at_50, at_75, *areas[1:])
+    return [{n: _mean(part[..., c]) for n, part in zip(NAMES, parts, strict=True)} for c in range(len(caps))]
 
-    def mean(area: str, iou: float | None = None) -> float:
-        part = precision[..., areas[area], -1]
-        part = part if iou is None else part[np.isclose(ious, iou)]
-        real = part[part > -1]
-        return float(real.mean()) if real.size else math.nan
 
-    values = (mean("all"), mean("all", 0.5), mean("all", 0.75), mean("small"), mean("medium"), mean("large"))
-    return {**dict(zip(names, values, strict=True)), "coco_capped": float(capped)}
+def _mean(precision: NDArray[np.float64]) -> float:
+    real = precision[precision > -1]
+    return float(real.mean()) if real.size else math.nan
 
 
 def _as_coco(judged: Judged) -> tuple[list[Any], list[Any], list[Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from passerby.data import load_data
 from passerby.errors import DataError, SettingError, did_you_mean
-from passerby.measure import average_precision, coco, miss_rate
+from passerby.measure import average_precision, coco, counting, jaccard, miss_rate
 from passerby.measure.matching import Judged, Metric, Pair
 from passerby.pictures import read_picture
 from passerby.records import Detections, Pixels, SampleSet
@@ -20,7 +20,9 @@ Predict = Callable[[Pixels], Detections]
 METRICS: dict[str, Metric] = {
     "average_precision": average_precision.score,
     "miss_rate": miss_rate.score,
+    "jaccard": jaccard.score,
     "at_threshold": miss_rate.at_threshold,
+    "counting": counting.score,
     "by_size": average_precision.by_size,
     "coco": coco.score,
 }
@@ -55,19 +57,44 @@ def evaluate(
     Raises DataError when the predictor's labels are not the data's or the data has no boxes, SettingError for an
     unknown metric.
     """
+    need_metrics(metrics)
+    return score(judge(predict, samples, coco_cap, progress), metrics)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A predictor's detections over a data set, and what is printed with every score of them."""
+
+    judged: Judged
+    settings: dict[str, Any]
+
+
+def judge(
+    predict: Predict, samples: SampleSet, coco_cap: int = 100, progress: Callable[[int, int], None] | None = None
+) -> Run:
+    """Run a predictor over a data set, without scoring; for the arguments and errors see `evaluate`."""
     need_boxes(samples)
-    for name in metrics:
-        if name not in METRICS:
-            raise SettingError(f"no metric '{name}'{did_you_mean(name, METRICS)}")
-    pairs, started, spent = [], time.perf_counter(), 0.0
+    found, started, spent = [], time.perf_counter(), 0.0
     for i, sample in enumerate(samples):
         pixels = read_picture(sample.path)
         before = time.perf_counter()
-        found = predict(pixels)
+        raw = predict(pixels)
         spent += time.perf_counter() - before
-        pairs.append(Pair(sample.path.name, sample.truth, _renumber(found, samples.labels)))
+        found.append(renumber(raw, samples.labels))  # here, so that labels that do not fit are told after one picture
         if progress:
             progress(i + 1, len(samples))
+    return judge_found(predict, samples, found, coco_cap, spent, time.perf_counter() - started)
+
+
+def judge_found(
+    predict: object, samples: SampleSet, found: Sequence[Detections], coco_cap: int, spent: float, seconds: float
+) -> Run:
+    """As `judge`, of detections that are there already, one a sample.
+
+    spent    seconds in `predict`
+    seconds  of the whole run
+    """
+    pairs = [Pair(s.path.name, s.truth, renumber(f, samples.labels)) for s, f in zip(samples, found, strict=True)]
     spec = getattr(predict, "spec", None)
     judged = Judged(
         pairs,
@@ -78,9 +105,6 @@ def evaluate(
         cap=getattr(predict, "max_detections", None),
         coco_cap=coco_cap,
     )
-    scores: dict[str, float] = {}
-    for name in metrics:
-        scores.update(METRICS[name](judged))
     settings = {
         "data": samples.source,
         "pictures": len(samples),
@@ -93,9 +117,25 @@ def evaluate(
         "threshold": judged.threshold,
         "engine": getattr(predict, "engine_name", None),
         "ms_per_picture": 1000 * spent / max(len(samples), 1),
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
     }
-    return Report(scores, settings, judged)
+    return Run(judged, settings)
+
+
+def score(run: Run, metrics: tuple[str, ...] = tuple(METRICS)) -> Report:
+    """Every number about what was detected. Raises SettingError for an unknown metric."""
+    need_metrics(metrics)
+    scores: dict[str, float] = {}
+    for name in metrics:
+        scores.update(METRICS[name](run.judged))
+    return Report(scores, run.settings, run.judged)
+
+
+def need_metrics(metrics: Sequence[str]) -> None:
+    """Raises SettingError for an unknown metric, naming the nearest."""
+    for name in metrics:
+        if name not in METRICS:
+            raise SettingError(f"no metric '{name}'{did_you_mean(name, METRICS)}")
 
 
 def load_boxes(source: str, labels: Sequence[str], root: str | Path) -> SampleSet:
@@ -115,7 +155,7 @@ def need_boxes(samples: SampleSet) -> None:
             )
 
 
-def _renumber(found: Detections, labels: tuple[str, ...]) -> Detections:
+def renumber(found: Detections, labels: tuple[str, ...]) -> Detections:
     """Detections with the data's label numbers. Those of labels that the data does not have are left out."""
     if found.names == labels or len(found.names) == 0:
         return found

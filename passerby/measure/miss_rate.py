@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from passerby.geometry.boxes import Floats
-from passerby.measure.matching import HIT, MISS, Judged, Matches
+from passerby.measure.matching import HIT, MISS, Doubles, Judged, Matches
 
 REFERENCES = tuple(10 ** (-2 + k / 4) for k in range(9))  # .0100 .0178 .0316 .0562 .1000 .1778 .3162 .5623 1.0000
 
 
-def miss_curve(matches: Matches) -> tuple[Floats, Floats]:
+def miss_curve(matches: Matches) -> tuple[Doubles, Doubles]:
     """FPPI and miss rate at each score threshold, from the highest score down; both (K,)."""
     _, hits, alarms = matches.curve()
-    fppi, miss = alarms / max(matches.pictures, 1), 1 - hits / max(matches.objects, 1)
-    return fppi.astype(np.float32), miss.astype(np.float32)
+    return alarms / max(matches.pictures, 1), 1 - hits / max(matches.objects, 1)
 
 
 def miss_at(matches: Matches, reference: float) -> float:
     """Miss rate at the first operating point with FPPI >= reference, else at the last; 1 without detections."""
-    fppi, miss = miss_curve(matches)
-    if len(fppi) == 0:
-        return 1.0
-    at = int(np.searchsorted(fppi, reference - 1e-9, side="left"))
-    return float(miss[min(at, len(miss) - 1)])
+    return float(_read_off(matches, (reference,))[0])
 
 
 def log_average_miss_rate(matches: Matches) -> float:
@@ -35,29 +30,39 @@ def log_average_miss_rate(matches: Matches) -> float:
     """
     if matches.objects == 0:
         return math.nan
-    return float(np.exp(np.mean([math.log(max(miss_at(matches, r), 1e-10)) for r in REFERENCES])))
+    return float(np.exp(np.mean(np.log(np.maximum(_read_off(matches, REFERENCES), 1e-10)))))
+
+
+def mean_log_average(judged: Judged) -> float:
+    """MR^-2, mean over the classes that have objects."""
+    found = _with_objects(judged)
+    return float(np.mean([log_average_miss_rate(m) for m in found])) if found else math.nan
 
 
 def score(judged: Judged) -> dict[str, float]:
     """`mr2` and `miss_at_1fppi`, means over the classes that have objects."""
-    found = [m for k in range(len(judged.labels)) if (m := judged.matches(k, "greedy")).objects]
-    if not found:
-        return {"mr2": math.nan, "miss_at_1fppi": math.nan}
-    return {
-        "mr2": float(np.mean([log_average_miss_rate(m) for m in found])),
-        "miss_at_1fppi": float(np.mean([miss_at(m, 1.0) for m in found])),
-    }
+    ones = [miss_at(m, 1.0) for m in _with_objects(judged)]
+    return {"mr2": mean_log_average(judged), "miss_at_1fppi": float(np.mean(ones)) if ones else math.nan}
+
+
+def _read_off(matches: Matches, references: Sequence[float]) -> Doubles:
+    fppi, miss = miss_curve(matches)
+    if len(fppi) == 0:
+        return np.ones(len(references))
+    at = np.searchsorted(fppi, np.array(references) - 1e-9, side="left")  # 1e-9: a point reached exactly counts
+    return miss[np.minimum(at, len(miss) - 1)]
+
+
+def _with_objects(judged: Judged) -> list[Matches]:
+    return [m for k in range(len(judged.labels)) if (m := judged.matches(k, "greedy")).objects]
 
 
 def at_threshold(judged: Judged) -> dict[str, float]:
     """`precision`, `recall`, `miss_rate` (1 - recall), `f1` and `fppi` at the model's threshold, classes pooled."""
-    hits = alarms = objects = 0
-    for k in range(len(judged.labels)):
-        m = judged.matches(k, "greedy")
-        shown = m.scores >= judged.threshold
-        hits += int(((m.outcome == HIT) & shown).sum())
-        alarms += int(((m.outcome == MISS) & shown).sum())
-        objects += m.objects
+    m, times = judged.undrawn("greedy")
+    shown = m.scores >= judged.threshold
+    hits, alarms = (int(times[m.picture[shown & (m.outcome == what)]].sum()) for what in (HIT, MISS))
+    objects, pictures = int((m.objects_in * times).sum()), int(times.sum())
     precision = hits / (hits + alarms) if hits + alarms else math.nan
     recall = hits / objects if objects else math.nan
     return {
@@ -65,5 +70,5 @@ def at_threshold(judged: Judged) -> dict[str, float]:
         "recall": recall,
         "miss_rate": 1 - recall,
         "f1": 2 * hits / (hits + alarms + objects) if hits + alarms + objects else math.nan,
-        "fppi": alarms / max(len(judged.pairs), 1),
+        "fppi": alarms / max(pictures, 1),
     }

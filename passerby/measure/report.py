@@ -7,6 +7,7 @@ import math
 
 from passerby.measure.average_precision import SIZES
 from passerby.measure.evaluate import Report
+from passerby.measure.rules import Rules
 
 MEANING = {
     "ap50": "AP50, VOC area (2010+)",
@@ -19,19 +20,25 @@ MEANING = {
     "coco_ap_large": "COCO AP, area over 96^2",
     "mr2": "MR^-2, log-average miss rate",
     "miss_at_1fppi": "miss rate at 1 FPPI",
+    "jaccard": "Jaccard index, best threshold",
+    "jaccard_threshold": "  that threshold",
     "precision": "precision",
     "recall": "recall",
     "miss_rate": "miss rate, 1 - recall",
     "f1": "F1",
     "fppi": "false positives per image",
+    "count_mae": "count error a picture, MAE",
+    "count_rmse": "count error a picture, RMSE",
+    "count_bias": "counted too many (+) or few (-)",
 }
-AT_THRESHOLD = ("precision", "recall", "miss_rate", "f1", "fppi")
+AT_THRESHOLD = ("precision", "recall", "miss_rate", "f1", "fppi", "count_mae", "count_rmse", "count_bias")
 
 
-def to_json(report: Report) -> str:
-    """One JSON document: {"scores": {...}, "settings": {...}}; what cannot be computed is null."""
+def to_json(report: Report, rules: Rules | None = None) -> str:
+    """One JSON document: {"scores": {...}, "settings": {...}}, "rules" where they are given; no number is null."""
     scores = {k: None if math.isnan(v) else round(v, 6) for k, v in report.scores.items()}
-    return json.dumps({"scores": scores, "settings": report.settings}, indent=1)
+    document = {"scores": scores, "settings": report.settings}
+    return json.dumps(document | ({"rules": rules.to_dict()} if rules else {}), indent=1)
 
 
 def to_text(report: Report) -> str:
@@ -55,7 +62,7 @@ def to_text(report: Report) -> str:
         )
     if "precision" in scores:
         lines += ["", f"at the model's threshold, {s['threshold']:g}"]
-        lines += [_line(k, scores) for k in AT_THRESHOLD]
+        lines += [_line(k, scores) for k in AT_THRESHOLD if k in scores]
     if any(k.startswith("objects@") for k in scores):
         lines += ["", "by size (square root of the box's area, original pixels)"]
         lines.append(f"  {'size':<10}{'objects':>9}{'AP50':>9}{'recall at threshold':>22}")

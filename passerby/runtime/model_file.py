@@ -6,8 +6,10 @@ import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from passerby.errors import ModelError, SettingError, did_you_mean
+from passerby.files import written_whole
 from passerby.spec import METADATA_KEY, ModelSpec
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -43,6 +45,20 @@ def read_spec(path: Path) -> ModelSpec:
 
     Raises ModelError when the file is cut short, no ONNX file, or not exported by passerby.
     """
+    entries = read_metadata(path)
+    if METADATA_KEY not in entries:
+        raise ModelError(
+            f"{path}: an ONNX file, but not one of passerby's (no '{METADATA_KEY}' in its metadata); "
+            "make one with passerby export"
+        )
+    return ModelSpec.from_json(entries[METADATA_KEY], str(path))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of any ONNX file, without an engine.
+
+    Raises ModelError when the file cannot be read, is cut short, or no ONNX file.
+    """
     try:
         size = path.stat().st_size
         if size == 0:
@@ -52,46 +68,89 @@ def read_spec(path: Path) -> ModelSpec:
     except OSError as e:
         raise ModelError(f"{path}: cannot be read ({e.strerror or e})") from e
     try:
-        entries = dict(_metadata(data))
+        return dict(_metadata(data))
     except (IndexError, ValueError, UnicodeDecodeError) as e:
         raise ModelError(f"{path}: not an ONNX file, or cut short ({size:,} bytes); copy or export it again") from e
-    if METADATA_KEY not in entries:
-        raise ModelError(
-            f"{path}: an ONNX file, but not one of passerby's (no '{METADATA_KEY}' in its metadata); "
-            "make one with passerby export"
-        )
-    return ModelSpec.from_json(entries[METADATA_KEY], str(path))
+
+
+def write_spec(path: Path, spec: ModelSpec, out: Path) -> None:
+    """A copy of a model file with another spec; every other byte, and so every weight, stays as it is.
+
+    path  an ONNX file that passerby exported; out may be the same file
+    out   written whole or not at all; a link is followed
+
+    Raises ModelError when `path` cannot be read or is no ONNX file, or the spec has a field out of range, OutputError
+    when `out` cannot be written.
+    """
+    spec.check(str(out))
+    try:
+        data = memoryview(path.read_bytes())
+    except OSError as e:
+        raise ModelError(f"{path}: cannot be read ({e.strerror or e})") from e
+    try:
+        kept = [f.whole for f in _fields(data) if not _is_ours(f)]
+    except (IndexError, ValueError, UnicodeDecodeError) as e:
+        raise ModelError(f"{path}: not an ONNX file, or cut short; copy or export it again") from e
+    entry = b"".join(_field(n, text.encode("utf-8")) for n, text in ((_KEY, METADATA_KEY), (_VALUE, spec.to_json())))
+    with written_whole(out.resolve()) as temporary:
+        temporary.write_bytes(b"".join([*kept, _field(_METADATA_PROPS, entry)]))
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a file is one of the package's own models, which are never changed in place."""
+    return path.resolve().parent == MODELS
+
+
+class _Field(NamedTuple):
+    """One field of a protobuf message: its number, all its bytes, and its content where that is bytes."""
+
+    number: int
+    whole: memoryview
+    content: memoryview | None
+
+
+def _is_ours(field: _Field) -> bool:
+    return field.number == _METADATA_PROPS and field.content is not None and _entry(field.content)[0] == METADATA_KEY
 
 
 def _metadata(data: memoryview) -> Iterator[tuple[str, str]]:
-    for number, value in _fields(data):
-        if number == _METADATA_PROPS:
-            pair = {n: bytes(v).decode("utf-8") for n, v in _fields(value)}
-            yield pair.get(_KEY, ""), pair.get(_VALUE, "")
+    for field in _fields(data):
+        if field.number == _METADATA_PROPS and field.content is not None:
+            yield _entry(field.content)
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields of one protobuf message; numbers are passed over. Raises ValueError or IndexError when malformed."""
+def _entry(content: memoryview) -> tuple[str, str]:
+    pair = {f.number: bytes(f.content).decode("utf-8") for f in _fields(content) if f.content is not None}
+    return pair.get(_KEY, ""), pair.get(_VALUE, "")
+
+
+def _fields(data: memoryview) -> Iterator[_Field]:
+    """The fields of one protobuf message, in order. Raises ValueError or IndexError when malformed."""
     at = 0
     while at < len(data):
+        start = at
         key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
+        content = None
         if number == 0:
             raise ValueError("field number 0")
         if kind == _VARINT:
             _, at = _varint(data, at)
         elif kind == _BYTES:
             length, at = _varint(data, at)
-            if at + length > len(data):
-                raise ValueError("a field ends past the end")
-            yield number, data[at : at + length]
+            content = data[at : at + length]
             at += length
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
         else:
             raise ValueError(f"wire type {kind}")
-    if at != len(data):
-        raise ValueError("ends inside a field")
+        if at > len(data):
+            raise ValueError("a field ends past the end")
+        yield _Field(number, data[start:at], content)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return _as_varint(number << 3 | _BYTES) + _as_varint(len(content)) + content
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -103,3 +162,11 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         if not byte & 0x80:
             return value, at
     raise ValueError("a number of over 10 bytes")
+
+
+def _as_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])

@@ -56,7 +56,10 @@ def by_pycocotools(pairs, cap, capsys):
         "categories": [{"id": k, "name": n} for k, n in enumerate(LABELS, 1)],
     }
     truth.createIndex()
-    judge = evaluation.COCOeval(truth, truth.loadRes(found), "bbox")
+    results = coco_module.COCO()  # loadRes cannot read an empty list
+    results.dataset = {**truth.dataset, "annotations": []}
+    results.createIndex()
+    judge = evaluation.COCOeval(truth, truth.loadRes(found) if found else results, "bbox")
     judge.params.maxDets = [cap]
     judge.evaluate()
     judge.accumulate()
@@ -94,6 +97,95 @@ def test_a_cap_that_bites_equals_pycocotools(capsys):
 def test_another_cap_equals_pycocotools(cap, capsys):
     pairs = random_pairs(9, pictures=3, objects=60, doubles=4)
     assert ours(pairs, cap) == pytest.approx(by_pycocotools(pairs, cap, capsys), abs=1e-6, nan_ok=True)
+
+
+def box_at(x, y, side=40):
+    return [x, y, x + side, y + side]
+
+
+def pair(name, truth=(), found=(), **columns):
+    """One picture of (box, label) and (score, box, label)."""
+    boxes = np.array([b for _, b, _ in found], np.float32).reshape(-1, 4)
+    scores, labels = np.array([s for s, _, _ in found], np.float32), np.array([k for *_, k in found], np.int64)
+    objects = Truth.of([b for b, _ in truth], [k for _, k in truth], **columns)
+    return Pair(name, objects, Detections(boxes, scores, labels, LABELS))
+
+
+A, B, C = box_at(0, 0), box_at(100, 0), box_at(200, 0)
+CROWD = [0, 200, 300, 400]
+HARD = {
+    "scores that tie between hit and alarm of one picture": [
+        pair("a", [(A, 0), (B, 0)], [(0.5, C, 0), (0.5, A, 0), (0.5, box_at(300, 0), 0), (0.5, B, 0)])
+    ],
+    "scores that tie between pictures": [
+        pair("a", [(A, 0)], [(0.5, B, 0)]),
+        pair("b", [(A, 0)], [(0.5, A, 0), (0.5, C, 0)]),
+        pair("c", [], [(0.5, A, 0)]),
+        pair("d", [(A, 0)], [(0.5, A, 0)]),
+    ],
+    "every score is the same": [
+        pair(str(i), [(A, i % 2), (B, 0)], [(0.3, A, 0), (0.3, B, 1), (0.3, B, 0), (0.3, C, 0)]) for i in range(5)
+    ],
+    "pictures with nothing, with objects only, with detections only": [
+        pair("a"),
+        pair("b", [(A, 0), (B, 1)]),
+        pair("c", [], [(0.9, A, 0), (0.8, B, 1)]),
+        pair("d", [(A, 0)], [(0.7, A, 0)]),
+    ],
+    "no detection at all": [pair("a", [(A, 0)]), pair("b", [(B, 1)])],
+    "a class without detections, and one without objects": [pair("a", [(A, 0)], [(0.9, B, 1)])],
+    "a class that is only found": [pair("a", [(A, 0)], [(0.9, A, 0), (0.8, B, 1)])],
+    "one object found ten times, worse each time": [
+        pair("a", [(A, 0)], [(0.9 - 0.05 * i, [0, 0, 40, 40 - 2 * i], 0) for i in range(10)])
+    ],
+    "the better overlap has the lower score": [
+        pair("a", [(A, 0), ([8, 0, 48, 40], 0)], [(0.9, [5, 0, 45, 40], 0), (0.8, [6, 0, 46, 40], 0), (0.7, A, 0)])
+    ],
+    "overlaps of exactly 0.5 and 0.75": [
+        pair("a", [(A, 0), (B, 0)], [(0.9, [0, 0, 40, 20], 0), (0.8, [100, 0, 140, 30], 0)])
+    ],
+    "a crowd that excuses many, of another class too": [
+        pair(
+            "a",
+            [(A, 0), (CROWD, 0)],
+            [(0.95, box_at(20, 220), 0), (0.9, box_at(80, 220), 1), (0.8, A, 0), (0.7, box_at(20, 180), 0)],
+            ignore=[False, True],
+        ),
+        pair("b", [(A, 1)], [(0.85, box_at(20, 220), 0), (0.6, A, 1)]),
+    ],
+    "an object inside a crowd": [
+        pair(
+            "a",
+            [(box_at(20, 220), 0), (CROWD, 0)],
+            [(0.9, box_at(20, 220), 0), (0.8, box_at(22, 222), 0)],
+            ignore=[False, True],
+        )
+    ],
+    "a difficult object found twice": [
+        pair("a", [(A, 0), (B, 0)], [(0.9, B, 0), (0.8, B, 0), (0.7, A, 0)], difficult=[False, True])
+    ],
+    "an area on the border of small and medium": [
+        pair("a", [(box_at(0, 0, 32), 0), (box_at(100, 0, 96), 0)], [(0.9, box_at(0, 0, 32), 0), (0.8, C, 0)])
+    ],
+}
+
+
+@pytest.mark.parametrize("cap", [100, 2])
+@pytest.mark.parametrize("pairs", HARD.values(), ids=HARD)
+def test_hard_cases_equal_pycocotools(pairs, cap, capsys):
+    assert ours(pairs, cap) == pytest.approx(by_pycocotools(pairs, cap, capsys), abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_random_pictures_with_ties_and_gaps_equal_pycocotools(seed, capsys):
+    rng = np.random.default_rng(seed)
+    pairs = random_pairs(seed, pictures=10, objects=int(rng.integers(1, 9)), crowds=rng.random() / 2)
+    for i, p in enumerate(pairs):
+        scores = np.ceil(p.found.scores * 5) / 5  # five values for all
+        some = p.found[rng.permutation(len(scores))] if i % 4 else Detections.none(LABELS)
+        coarse = Detections(some.boxes, scores[: len(some)].astype(np.float32), some.labels, LABELS)
+        pairs[i] = Pair(p.name, p.truth if i % 3 else Truth.of([]), coarse)
+    assert ours(pairs, 100) == pytest.approx(by_pycocotools(pairs, 100, capsys), abs=1e-6, nan_ok=True)
 
 
 # stdout is for programs (DESIGN.md); hotcoco's summarize() prints twelve lines to it.
