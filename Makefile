@@ -34,7 +34,7 @@ $(VENV)/light.done: pyproject.toml constraints.txt
 $(VENV)/full.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
-	$(PIP) -e ".[train,measure,openvino,data,serve,video,dev]"
+	$(PIP) -e ".[train,measure,openvino,data,serve,video,tflite,dev]"
 	@touch $@ $(VENV)/light.done
 
 clean:

@@ -17,6 +17,7 @@ from passerby.geometry.resize import scale_to
 from passerby.records import Pixels
 
 Cell = str | int | float | None
+Colour = tuple[int, int, int]
 QUALITY = 82  # of the JPEGs inside
 PLAIN, MARKED, DARK = (70, 190, 255), (255, 70, 90), (15, 15, 15)  # RGB
 _NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( ?(%|px|x|ms|s))?|-|")
@@ -48,6 +49,9 @@ figure > img { border-radius: 3px }
 figcaption { font-size: .85rem; line-height: 1.4; color: var(--soft); margin-top: .45rem; overflow-wrap: anywhere }
 .gallery { display: grid; gap: .8rem; margin: .8rem 0; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)) }
+.legend span { white-space: nowrap; margin-right: 1rem }
+.legend i { display: inline-block; width: .9em; height: .9em; margin-right: .4em; border: 1px solid var(--ink);
+  vertical-align: -.1em }
 body > main > figure { max-width: 40rem; margin: .8rem 0 }
 """
 
@@ -108,13 +112,25 @@ def figure(content: str, caption: str) -> str:
     return f"<figure>{content}{below}</figure>"
 
 
+def legend(entries: Sequence[tuple[str, Colour]]) -> str:
+    """What colours of boxes mean: a sample of each, and its words, escaped."""
+    samples = (f'<span><i style="background: rgb{colour}"></i>{escape(words)}</span>' for words, colour in entries)
+    return f'<p class="legend">{" ".join(samples)}</p>'
+
+
 def gallery(figures: Sequence[str]) -> str:
     """Figures side by side, as many as the screen has room for."""
     return f'<div class="gallery">{"".join(figures)}</div>' if figures else ""
 
 
 def photo(
-    pixels: Pixels, boxes: Floats | None = None, *, alt: str, longest: int = 480, highlight: Collection[int] = ()
+    pixels: Pixels,
+    boxes: Floats | None = None,
+    *,
+    alt: str,
+    longest: int = 480,
+    highlight: Collection[int] = (),
+    colours: Sequence[Colour] = (),
 ) -> str:
     """A picture as an <img> with the JPEG inside, boxes drawn on it.
 
@@ -122,6 +138,7 @@ def photo(
     boxes      (N, 4) x0 y0 x1 y1 in pixels of that picture, or None
     alt        what can be seen, for those who cannot see it
     highlight  indices of boxes in the stronger colour, drawn last
+    colours    RGB of each box, instead of the two
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, longest / max(height, width))
@@ -132,9 +149,10 @@ def photo(
     for i in sorted(range(len(rows)), key=lambda i: i in marked):
         x0, y0, x1, y1 = np.rint(rows[i] * scale)
         corners = (int(x0), int(y0)), (max(int(x0), int(x1) - 1), max(int(y0), int(y1) - 1))
-        line = 2 if i in marked else 1
-        cv2.rectangle(canvas, *corners, DARK, line + 2)
-        cv2.rectangle(canvas, *corners, MARKED if i in marked else PLAIN, line)
+        line = 2 if i in marked or colours else 1
+        if not colours:  # beside several colours a dark edge would be one more
+            cv2.rectangle(canvas, *corners, DARK, line + 2)
+        cv2.rectangle(canvas, *corners, colours[i] if colours else MARKED if i in marked else PLAIN, line)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     source = base64.b64encode(data.tobytes()).decode("ascii")
     size = f'width="{new_width}" height="{new_height}"'

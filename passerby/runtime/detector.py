@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from passerby.errors import SettingError, ShapeError
+from passerby.errors import ModelError, SettingError, ShapeError
 from passerby.geometry.nms import nms_per_class
 from passerby.geometry.resize import Placement, fit
 from passerby.pictures import read_picture
@@ -41,7 +41,8 @@ class Detector:
     nms_iou, max_detections   None: the model's own
     streams         pictures that the engine runs at once, for callers in several threads
 
-    Raises ModelError for a file that is not ours, SettingError for an unknown name or a value out of range.
+    Raises ModelError for a file that is not ours or is a localiser's, SettingError for an unknown name or a value out
+    of range.
     """
 
     def __init__(
@@ -84,12 +85,17 @@ class Detector:
         nms_iou: float | None,
         max_detections: int | None,
     ) -> None:
+        if spec.task != "detect":
+            raise ModelError(
+                f"{spec.name}: is a localiser (a score of the whole picture, a map), not a detector; "
+                "open it with passerby.Localiser"
+            )
         self.spec, self.engine = spec, engine
         self.threshold = spec.threshold if threshold is None else threshold
         self.nms_iou = spec.nms_iou if nms_iou is None else nms_iou
         self.max_detections = spec.max_detections if max_detections is None else max_detections
-        _need_share("threshold", self.threshold)
-        _need_share("nms_iou", self.nms_iou)
+        need_share("threshold", self.threshold)
+        need_share("nms_iou", self.nms_iou)
         if self.max_detections < 1:
             raise SettingError(f"max_detections is {self.max_detections}, want at least 1")
 
@@ -122,9 +128,22 @@ class Detector:
 
     def raw(self, picture: Picture) -> tuple[Floats, Floats, Placement]:
         """What the graph says of a picture, for `settle`: boxes (A, 4) input pixels, scores (A, C), and its place."""
-        pixels, placement = fit(as_pixels(picture), self.spec.width, self.spec.height, self.spec.resize)
-        boxes, scores = self.engine.run(pixels[None])
+        pixels, placement = self.prepare(picture)
+        boxes, scores = self.run(pixels)
         return boxes, scores, placement
+
+    def prepare(self, picture: Picture) -> tuple[Pixels, Placement]:
+        """The picture as the graph's input (1, H, W, 3) uint8 RGB, and how it lies in it."""
+        pixels, placement = fit(as_pixels(picture), self.spec.width, self.spec.height, self.spec.resize)
+        return pixels[None], placement
+
+    def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
+        """The graph alone: boxes (A, 4) input pixels, scores (A, C)."""
+        return self.engine.run(pixels)
+
+    def finish(self, answer: tuple[Floats, Floats], placement: Placement, threshold: float | None = None) -> Detections:
+        """`settle` of what `run` gave, as `runtime.predictor.Predictor` has it."""
+        return self.settle(*answer, placement, threshold)
 
     def settle(self, boxes: Floats, scores: Floats, placement: Placement, threshold: float | None = None) -> Detections:
         """Raw output of the graph -> Detections: threshold, suppression, boxes back into the picture.
@@ -132,7 +151,7 @@ class Detector:
         boxes (A, 4) input pixels; scores (A, C); threshold None: the detector's own
         """
         floor = self.threshold if threshold is None else threshold
-        _need_share("threshold", floor)
+        need_share("threshold", floor)
         rows, labels = nms_per_class(boxes, scores, floor, self.nms_iou, self.max_detections)
         return Detections(
             placement.back(boxes[rows]),
@@ -142,7 +161,8 @@ class Detector:
         )
 
 
-def _need_share(name: str, value: float) -> None:
+def need_share(name: str, value: float) -> None:
+    """Raises SettingError for a number that is not from 0 to 1."""
     if not 0 <= value <= 1:
         raise SettingError(f"{name} is {value}, want a number from 0 to 1")
 

@@ -34,7 +34,7 @@ class OnnxRuntime:
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as e:  # its errors have no public base class
-            raise ModelError(f"{where}: ONNX Runtime cannot load it ({_first_line(e)}); copy or export it again") from e
+            raise ModelError(f"{where}: ONNX Runtime cannot load it ({first_line(e)}); copy or export it again") from e
         self.input = self.session.get_inputs()[0].name
         self.name = f"onnxruntime {onnxruntime.__version__} float32"
 
@@ -61,7 +61,7 @@ class OpenVino:
         try:
             self.compiled = core.compile_model(core.read_model(model), "CPU", settings)
         except RuntimeError as e:
-            raise ModelError(f"{where}: OpenVINO cannot load it ({_first_line(e)}); copy or export it again") from e
+            raise ModelError(f"{where}: OpenVINO cannot load it ({first_line(e)}); copy or export it again") from e
         self.free = [self.compiled.create_infer_request()]  # a request serves one caller at a time
         self.begun = False
         precision = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
@@ -119,6 +119,7 @@ def open_engine(model: Model, where: str, kind: str = "auto", threads: int = 0, 
     return ENGINES[kind](model, where, threads, streams)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an engine says is wrong."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from passerby.errors import OutputError
 from passerby.pages import html, plots
+from passerby.pages import svg as svg_parts
 
 NASTY = "<script>alert(\"1\")</script> & 'x'"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -67,6 +68,10 @@ ALL_PLOTS = {
     "histogram": lambda t: plots.histogram([1, 2, 2, 3], [0, 2, 4], t, t, t),
     "bars": lambda t: plots.bars([t, "b"], [3.0, math.nan], t),
     "lines": lambda t: plots.lines({t: ([1, 2], [3, 4]), "b": ([1, 10], [1, 2])}, t, t, t, log_x=True),
+    "stacks": lambda t: plots.stacks([t, "b"], {t: [3.0, 1.0], "d": [1.0, 2.0]}, t, " ms"),
+    "groups": lambda t: plots.groups({t: [30.0, math.nan], "d": [10.0, 20.0]}, [t, "b"], t, t, 100.0),
+    "scatter": lambda t: plots.scatter({t: (1.0, 50.0), "b": (math.nan, 2.0), "c": (9.0, 90.0)}, t, t, t),
+    "log": lambda t: plots.lines({t: ([0.01, 1], [0.1, 0.9]), "b": ([1], [0])}, t, t, t, log_x=True, log_y=True),
     "heat": lambda t: plots.heat([[0, 1], [2, 3]], t, t, t),
 }
 
@@ -126,6 +131,28 @@ def test_a_logarithmic_axis_has_equal_steps_for_equal_factors():
     assert b - a == pytest.approx(c - b, abs=0.2)
 
 
+def test_parts_of_a_stack_lie_one_behind_the_other_and_are_as_long_as_their_values():
+    root = svg(plots.stacks(["a"], {"one": [10.0], "two": [30.0]}, "t"))
+    one, two = [r for r in root.iter(f"{SVG}rect") if r.find(f"{SVG}title") is not None]
+    x, wide = float(one.get("x")), float(one.get("width"))
+    assert float(two.get("width")) == pytest.approx(3 * wide, abs=0.2)
+    assert float(two.get("x")) == pytest.approx(x + wide, abs=0.2)
+    assert "40" in texts(plots.stacks(["a"], {"one": [10.0], "two": [30.0]}, "t"))
+
+
+def test_bars_of_a_group_are_as_high_as_their_values_and_nan_has_none():
+    root = svg(plots.groups({"one": [50.0, 100.0], "two": [math.nan, 25.0]}, ["a", "b"], "t", "y", 100.0))
+    told = {r.find(f"{SVG}title").text: float(r.get("height")) for r in root.iter(f"{SVG}rect") if len(r)}
+    assert set(told) == {"one, a: 50", "one, b: 100", "two, b: 25"}
+    assert told["one, b: 100"] == pytest.approx(2 * told["one, a: 50"], abs=0.2)
+
+
+def test_a_logarithmic_height_has_equal_steps_for_equal_factors():
+    root = svg(plots.lines({"one": ([1, 2, 3, 4], [0.01, 0.1, 1, 0])}, "x", "y", "t", log_y=True))
+    a, b, c = (float(spot.get("cy")) for spot in root.iter(f"{SVG}circle"))  # 0 has no place
+    assert a - b == pytest.approx(b - c, abs=0.2)
+
+
 def test_several_lines_have_a_legend_and_one_has_none():
     both = texts(plots.lines({"first": ([1, 2], [1, 2]), "second": ([1, 2], [2, 1])}, "x", "y", "t"))
     assert {"first", "second"} <= set(both)
@@ -138,6 +165,9 @@ def test_a_plot_without_values_is_still_a_plot():
         plots.lines({"a": ([], [])}, "x", "y", "t", log_x=True),
         plots.histogram([], [1, 2, 400], "x", "y", "t"),
         plots.bars([], [], "t"),
+        plots.stacks([], {}, "t"),
+        plots.groups({}, [], "t", "y", 100.0),
+        plots.scatter({}, "x", "y", "t"),
         plots.heat(np.zeros((2, 2)), "x", "y", "t"),
     ):
         assert "nan" not in text
@@ -146,17 +176,17 @@ def test_a_plot_without_values_is_still_a_plot():
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_ticks_are_round_few_and_inside(low, length):
-    found = plots.ticks(low, low + length)
+    found = svg_parts.ticks(low, low + length)
     assert 1 <= len(found) <= 13
     slack = length * 1e-6 + abs(low) * 1e-9
     assert all(low - slack <= t <= low + length + slack for t in found)
 
 
 def test_ticks_by_hand():
-    assert plots.ticks(0, 100) == [0, 20, 40, 60, 80, 100]
-    assert plots.ticks(0, 1, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1]
-    assert plots.log_ticks(2, 200) == pytest.approx([2, 5, 10, 20, 50, 100, 200])
-    assert plots.log_ticks(1, 1e5) == pytest.approx([1, 10, 100, 1000, 1e4, 1e5])
+    assert svg_parts.ticks(0, 100) == [0, 20, 40, 60, 80, 100]
+    assert svg_parts.ticks(0, 1, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert svg_parts.log_ticks(2, 200) == pytest.approx([2, 5, 10, 20, 50, 100, 200])
+    assert svg_parts.log_ticks(1, 1e5) == pytest.approx([1, 10, 100, 1000, 1e4, 1e5])
 
 
 def test_tick_labels_do_not_lie_on_each_other():
