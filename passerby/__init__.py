@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Detector": "passerby.runtime.detector",
+    "Localiser": "passerby.runtime.localiser",
     "Detections": "passerby.records",
     "Frame": "passerby.records",
     "open_source": "passerby.media.sources",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from passerby.records import Detections as Detections
     from passerby.records import Frame as Frame
     from passerby.runtime.detector import Detector as Detector
+    from passerby.runtime.localiser import Localiser as Localiser
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from passerby.errors import ModelError
 
 FORMAT = 1  # of the JSON; a reader refuses a newer one by name
 METADATA_KEY = "passerby"
+TASKS = ("detect", "localise")
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Input, default boxes, labels, thresholds and provenance of one model.
+    """Input, default boxes, labels, thresholds and provenance of one model: a detector, or a classifier with maps.
 
     name            as published, e.g. "head"
     height, width   of the input, pixels
     resize          "stretch" or "letterbox"
     labels          class names, in the order of the score columns
-    anchors         one AnchorMap a feature map, finest first
+    anchors         one AnchorMap a feature map, finest first; none where the task is "localise"
     variance        of the offsets (centre, size)
     scoring         "sigmoid" (one logit a class) or "softmax" (one logit a class, background first)
     threshold       scores under this are not shown
@@ -54,6 +55,8 @@ class ModelSpec:
     network         how to build the network again: backbone, width, depth, ...
     layers          what each layer costs, counted when the model was exported
     provenance      where it comes from: data, licences, command, hours, machine, scores, how the threshold was chosen
+    task            "detect": the graph gives boxes and scores; "localise": scores of the whole picture, and maps
+    map_threshold   a localiser's regions are where its map reaches this share of its range over the picture
     """
 
     name: str
@@ -70,6 +73,8 @@ class ModelSpec:
     network: dict[str, Any] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    task: str = "detect"
+    map_threshold: float = 0.5
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` is the inverse."""
@@ -117,14 +122,16 @@ class ModelSpec:
             "width": self.width > 0,
             "resize": self.resize in ("stretch", "letterbox"),
             "labels": len(self.labels) > 0,
-            "anchors": len(self.anchors) > 0
+            "task": self.task in TASKS,
+            "anchors": (len(self.anchors) > 0) == (self.task == "detect")
             and all(m.rows > 0 and m.columns > 0 and len(m.sizes) > 0 for m in self.anchors)
             and all(w > 0 and h > 0 for m in self.anchors for w, h in m.sizes),
             "variance": all(v > 0 for v in self.variance),
-            "scoring": self.scoring in ("sigmoid", "softmax"),
+            "scoring": self.scoring in (("sigmoid", "softmax") if self.task == "detect" else ("softmax",)),
             "threshold": _within(self.threshold),
             "nms_iou": _within(self.nms_iou),
             "max_detections": self.max_detections > 0,
+            "map_threshold": _within(self.map_threshold),
         }
         for name, good in rules.items():
             if not good:

@@ -16,10 +16,14 @@ VERBS = {  # verb: module, in the order of --help
     "live": "passerby.cli.live",
     "serve": "passerby.cli.serve",
     "eval": "passerby.cli.eval",
+    "compare": "passerby.cli.compare",
+    "threshold": "passerby.cli.threshold",
     "info": "passerby.cli.info",
+    "explain": "passerby.cli.explain",
     "anchors": "passerby.cli.anchors",
     "train": "passerby.cli.train",
     "export": "passerby.cli.export",
+    "prelabel": "passerby.cli.prelabel",
     "data": "passerby.cli.data",
 }
 

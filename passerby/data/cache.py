@@ -161,7 +161,7 @@ def side_needed(recipe: Recipe) -> int:
     """
     how = recipe.augment
     share = min(1.0, how.crop_scale[0] / math.sqrt(how.crop_ratio)) if how.crop > 0 else 1.0
-    return math.ceil(max(recipe.model.width, recipe.model.height) / share + 1e-6) if share > 1e-6 else 0
+    return math.ceil(max(recipe.model.input_size()) / share + 1e-6) if share > 1e-6 else 0
 
 
 def shrunk_size(width: int, height: int, side: int) -> tuple[int, int]:

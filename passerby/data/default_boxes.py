@@ -182,10 +182,12 @@ def cap_warning(samples: SampleSet, spec: ModelSpec, match_iou: float, limit: fl
         return ""
     low = [b for b in recall_by_size(objects.sizes, best, match_iou) if b.recall < limit]
     sizes = ", ".join(f"{b.name}: {b.recall:.2f} of {b.objects:,}" for b in low)
+    layout = str(spec.network.get("layout", "f38"))
     return (
         f"warning: the default boxes can match only {share:.3f} of {len(objects):,} objects at IoU {match_iou:g} "
         f"(by size in input pixels, {sizes}); fit them: passerby anchors {data} --input {spec.width}x{spec.height} "
-        f"--resize {spec.resize} --iou {match_iou:g}, or set run.recall_warning=0"
+        f"--resize {spec.resize}{'' if layout == 'f38' else f' --layout {layout}'} --iou {match_iou:g}, "
+        "or set run.recall_warning=0"
     )
 
 

@@ -18,18 +18,21 @@ import numpy as np
 from passerby.errors import DataError, OutputError, SettingError, did_you_mean
 from passerby.files import made_whole
 from passerby.pictures import decode_picture, orientation, read_bytes
-from passerby.records import Pixels, Sample
+from passerby.records import Floats, Pixels, Sample
 
 QUALITY = 95  # of a JPEG that has to be encoded again
 
 
 @dataclass(frozen=True)
 class Item:
-    """One picture on its way to disk: its sample, and the pixels where they are not the file's own."""
+    """One picture on its way to disk: its sample, the pixels where they are not the file's own, scores where a model
+    found the objects: (N,), 0..1.
+    """
 
     sample: Sample
     name: str
     pixels: Callable[[], Pixels] | None = None
+    scores: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,13 @@ class Writer(Protocol):
 
     def picture(self, name: str, split: str) -> Path: ...
 
-    def add(self, sample: Sample, picture: Path, split: str) -> None: ...
+    def add(self, sample: Sample, picture: Path, split: str, scores: Floats | None = None) -> None: ...
 
     def close(self) -> None: ...
 
 
 class Voc:
-    """Annotations/*.xml, JPEGImages/*, ImageSets/Main/<split>.txt."""
+    """Annotations/*.xml, JPEGImages/*, ImageSets/Main/<split>.txt; a score is <score>, which readers pass over."""
 
     def __init__(self, root: Path, labels: Sequence[str]) -> None:
         self.root, self.labels, self.lost = root, labels, Counter[str]()
@@ -65,10 +68,10 @@ class Voc:
     def picture(self, name: str, split: str) -> Path:
         return self.root / "JPEGImages" / name
 
-    def add(self, sample: Sample, picture: Path, split: str) -> None:
+    def add(self, sample: Sample, picture: Path, split: str, scores: Floats | None = None) -> None:
         size = f"<width>{sample.width}</width><height>{sample.height}</height><depth>3</depth>"
         lines = ["<annotation>", f"  <filename>{_xml(picture.name)}</filename>", f"  <size>{size}</size>"]
-        for box, name, difficult, ignore in _rows(sample, self.labels):
+        for i, (box, name, difficult, ignore) in enumerate(_rows(sample, self.labels)):
             corners = "".join(
                 f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
             )
@@ -82,6 +85,8 @@ class Voc:
                     "ignore regions: written as difficult objects, marked <ignore>, which passerby reads back"
                 ] += 1
                 lines.append("    <ignore>1</ignore>")
+            if scores is not None:
+                lines.append(f"    <score>{scores[i]:.4f}</score>")
             lines += [f"    <bndbox>{corners}</bndbox>", "  </object>"]
         lines.append("</annotation>\n")
         (self.root / "Annotations" / f"{picture.stem}.xml").write_text("\n".join(lines), encoding="utf-8")
@@ -95,7 +100,7 @@ class Voc:
 
 
 class Coco:
-    """<split>.json beside images/."""
+    """<split>.json beside images/; a score is "score", as in COCO's own format of results."""
 
     def __init__(self, root: Path, labels: Sequence[str]) -> None:
         self.root, self.labels, self.lost = root, labels, Counter[str]()
@@ -106,17 +111,19 @@ class Coco:
     def picture(self, name: str, split: str) -> Path:
         return self.root / "images" / name
 
-    def add(self, sample: Sample, picture: Path, split: str) -> None:
+    def add(self, sample: Sample, picture: Path, split: str, scores: Floats | None = None) -> None:
         images = self.images.setdefault(split or "all", [])
         objects = self.objects.setdefault(split or "all", [])
         number = len(images) + 1
         row: dict[str, Any] = {"id": number, "file_name": picture.name, "width": sample.width, "height": sample.height}
         images.append(json.dumps(row))
-        for (x0, y0, x1, y1), name, difficult, ignore in _rows(sample, self.labels):
+        for i, ((x0, y0, x1, y1), name, difficult, ignore) in enumerate(_rows(sample, self.labels)):
             w, h = round(x1 - x0, 9), round(y1 - y0, 9)
             category = self.labels.index(name) + 1
             row = {"id": len(objects) + 1, "image_id": number, "category_id": category, "bbox": [x0, y0, w, h]}
             row |= {"area": round(w * h, 4), "iscrowd": int(ignore)}
+            if scores is not None:
+                row["score"] = round(float(scores[i]), 4)
             if difficult:
                 self.lost[
                     'difficult objects: marked "difficult", which passerby reads back, others do not look at'
@@ -136,7 +143,10 @@ class Coco:
 
 
 class Yolo:
-    """images/<split>, labels/<split>, data.yaml."""
+    """images/<split>, labels/<split>, data.yaml; scores in scores/<split>, a line an object.
+
+    Not as a sixth column of the labels: trainers take a file with one for damaged, and its picture for empty.
+    """
 
     def __init__(self, root: Path, labels: Sequence[str]) -> None:
         self.root, self.labels, self.lost = root, labels, Counter[str]()
@@ -145,7 +155,7 @@ class Yolo:
     def picture(self, name: str, split: str) -> Path:
         return self.root / "images" / (split or "train") / name
 
-    def add(self, sample: Sample, picture: Path, split: str) -> None:
+    def add(self, sample: Sample, picture: Path, split: str, scores: Floats | None = None) -> None:
         if not split:
             self.lost["pictures of no split: written as train"] += 1
         self.splits[split or "train"] = None
@@ -160,6 +170,11 @@ class Yolo:
         target = self.root / "labels" / (split or "train") / f"{picture.stem}.txt"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("".join(lines), encoding="utf-8")
+        if scores is not None:
+            kept = scores[~(sample.truth.difficult | sample.truth.ignore)]
+            beside = self.root / "scores" / (split or "train") / target.name
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text("".join(f"{s:.4f}\n" for s in kept), encoding="utf-8")
 
     def close(self) -> None:
         lines = [f"{json.dumps(s)}: {json.dumps('images/' + s)}\n" for s in self.splits]
@@ -206,7 +221,7 @@ def write_set(
             target = writer.picture(name, sample.split)
             target.parent.mkdir(parents=True, exist_ok=True)
             _put(item, target, link, turned)
-            writer.add(sample, target, sample.split)
+            writer.add(sample, target, sample.split, item.scores)
             pictures, objects = pictures + 1, objects + len(sample.truth)
             if step:
                 step(f"{pictures} pictures written")

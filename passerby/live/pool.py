@@ -12,6 +12,7 @@ from passerby.cores import cores
 from passerby.errors import BusyError, SettingError, did_you_mean
 from passerby.records import Detections, Floats, Pixels
 from passerby.runtime.detector import Detector
+from passerby.runtime.localiser import Localiser, open_model
 from passerby.runtime.model_file import find_model, read_spec
 from passerby.spec import ModelSpec
 
@@ -19,12 +20,12 @@ from passerby.spec import ModelSpec
 class Pool:
     """One model, many callers.
 
-    detector  thread-safe, as every Detector is
+    detector  or a localiser; thread-safe, as both are
     workers   calls that run at once
     waiting   calls that may stand in line beside those that run
     """
 
-    def __init__(self, detector: Detector, workers: int = 1, waiting: int = 16) -> None:
+    def __init__(self, detector: Detector | Localiser, workers: int = 1, waiting: int = 16) -> None:
         if workers < 1 or waiting < 0:
             raise SettingError(f"workers is {workers}, waiting is {waiting}; want at least 1 and 0")
         self.detector, self.workers, self.waiting = detector, workers, waiting
@@ -150,5 +151,5 @@ def open_pool(model: Path, engine: str = "auto", threads: int = 0, workers: int 
              several, one call more is let in: what comes before and after the network would leave a worker idle
     """
     workers = workers or cores()
-    detector = Detector(model, engine=engine, threads=threads, streams=workers)
+    detector = open_model(model, engine=engine, threads=threads, streams=workers)
     return Pool(detector, workers + (workers > 1), waiting)

@@ -19,6 +19,7 @@ from passerby.live.watch import LOW, Seen, Watcher
 from passerby.media.live import LiveSource, Status, Taken
 from passerby.records import Detections, Floats, Frame
 from passerby.runtime.detector import Detector
+from passerby.runtime.localiser import Localiser
 
 TELL = 1.0  # seconds between two moments of a source that gives no frames
 POLL = 0.25  # seconds for which a frame is waited for before the source's state is asked
@@ -241,7 +242,7 @@ class Stream:
             self._told_of += 1
             self._turns.notify_all()
 
-    def _take(self, place: ExitStack) -> tuple[int, Taken | None, Status, Detector]:
+    def _take(self, place: ExitStack) -> tuple[int, Taken | None, Status, Detector | Localiser]:
         """The next number, and the newest frame: a place at the model comes first, so that no frame ages in line."""
         with self._taking:
             pool, taken = self._pool, None

@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.records import Detections, Pixels
+from passerby.records import Detections, Floats, Pixels
 
 COLOURS = ((255, 196, 0), (0, 200, 255), (255, 90, 160), (120, 230, 60), (170, 130, 255), (255, 130, 50))  # RGB
 DARK = (20, 20, 20)
 LIGHT = (245, 245, 245)
 ALARM = (200, 20, 30)
 LINE, ZONE = (90, 220, 255), (255, 150, 220)
+COOL, HOT, HEAT = (255, 230, 40), (255, 0, 40), 0.62  # a heat map's colours, and how much of them covers the picture
 Colour = tuple[int, int, int]
 Spot = tuple[float, float]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -88,6 +89,25 @@ def _dots(number: str, zoom: int) -> NDArray[np.bool_]:
         rows = np.array([[dot == "1" for dot in row] for row in _DIGITS[digit].split()])
         columns += [rows, np.zeros((7, 1), bool)]
     return np.kron(np.hstack(columns[:-1]), np.ones((zoom, zoom), bool))
+
+
+def draw_heat(pixels: Pixels, heat: Floats, told: str = "") -> Pixels:
+    """A copy of the picture with a heat map over it: clear where it is 0, yellow to red where it is high.
+
+    pixels  (H, W, 3) uint8 RGB, not changed
+    heat    (h, w) float32, 0..1, laid evenly over the picture by a cubic
+    told    stands in the lower left corner, away from the scores of boxes, e.g. "person 0.97"; "": nothing
+    """
+    height, width = pixels.shape[:2]
+    if heat.shape != (height, width):
+        heat = np.asarray(cv2.resize(heat, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    share = np.clip(heat, 0, 1)[..., None]
+    cool, hot = np.array(COOL, np.float32), np.array(HOT, np.float32)
+    colour = cool + share * (hot - cool)
+    out = np.asarray((pixels + HEAT * share * (colour - pixels)).round(), np.uint8)
+    if told:
+        _text(out, told, (0, height), max(0.4, min(height, width) / 900), LIGHT, DARK)
+    return out
 
 
 def overlay(

@@ -165,7 +165,8 @@ class JsonLines:
     def __exit__(self, *error: Any) -> None:
         self.target.flush()
 
-    def write(self, frame: Frame, found: Detections) -> None:
+    def write(self, frame: Frame, found: Detections, **more: Any) -> None:
+        """One line; `more` stands after its usual fields."""
         row = {
             "source": frame.source,
             "frame": frame.index,
@@ -173,7 +174,7 @@ class JsonLines:
             "height": frame.height,
             "detections": found.to_list(),
         }
-        self.target.write(json.dumps(row) + "\n")
+        self.target.write(json.dumps(row | more) + "\n")
 
 
 SINKS: dict[str, Any] = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from passerby.errors import ModelError
 from passerby.geometry.resize import Placement
 from passerby.records import Floats, Ints
 from passerby.spec import AnchorMap, ModelSpec
@@ -31,19 +33,53 @@ def heat_map(scores: Floats, spec: ModelSpec, placement: Placement | None = None
 
     scores     (A, C) of the graph
     placement  how the picture lies in the input: the padding of a letterbox is left out; None: the whole input
-    returns    (rows, columns) float32, 0..1, to be stretched over the picture
+    returns    (rows, columns) float32, 0..1, to be stretched over the picture; all 0 for a two-stage model, whose
+               scores are of proposals, which lie on no grid
     """
     finest = spec.anchors[0]
-    down = _kept(finest.rows, spec.height, placement.pad_y if placement else 0)
-    across = _kept(finest.columns, spec.width, placement.pad_x if placement else 0)
+    down = kept_cells(finest.rows, spec.height, placement.pad_y if placement else 0)
+    across = kept_cells(finest.columns, spec.width, placement.pad_x if placement else 0)
     heat = np.zeros((len(down), len(across)), np.float32)
+    if "proposals" in spec.network:
+        return heat
     for cells in score_maps(scores, spec.anchors):
         rows, columns = _cells(down, finest.rows, len(cells)), _cells(across, finest.columns, cells.shape[1])
         np.maximum(heat, cells[rows[:, None], columns], out=heat)
     return heat
 
 
-def _kept(cells: int, length: int, pad: int) -> Ints:
+@dataclass(frozen=True)
+class StrideMap:
+    """What one feature map says of a picture.
+
+    stride         input pixels from cell to cell
+    rows, columns  of the whole map
+    heat           (h, w) float32, 0..1: the best score of each cell that lies over the picture
+    """
+
+    stride: float
+    rows: int
+    columns: int
+    heat: Floats
+
+
+def maps_by_stride(scores: Floats, spec: ModelSpec, placement: Placement | None = None) -> list[StrideMap]:
+    """The scores of each feature map where they lie over the picture, finest first; arguments as of `heat_map`.
+
+    Raises ModelError for a two-stage model, whose scores are of proposals, which lie on no grid.
+    """
+    if "proposals" in spec.network:
+        raise ModelError(f"{spec.name}: a two-stage model scores proposals, not cells: there is no map to show")
+    out = []
+    for cells in score_maps(scores, spec.anchors):
+        rows, columns = cells.shape
+        down = kept_cells(rows, spec.height, placement.pad_y if placement else 0)
+        across = kept_cells(columns, spec.width, placement.pad_x if placement else 0)
+        out.append(StrideMap(spec.height / rows, rows, columns, cells[down[:, None], across]))
+    return out
+
+
+def kept_cells(cells: int, length: int, pad: int) -> Ints:
     """The cells of one axis whose centre is not in the padding, or the middle one of a picture that is too thin."""
     centres = (np.arange(cells) + 0.5) / cells * length
     kept = np.flatnonzero((centres >= pad) & (centres <= length - pad))

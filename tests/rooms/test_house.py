@@ -22,6 +22,7 @@ def test_public_names():
     assert passerby.__all__ == [
         "__version__",
         "Detector",
+        "Localiser",
         "Detections",
         "Frame",
         "open_source",

@@ -194,7 +194,7 @@ def test_a_picture_that_cannot_be_read_is_named_on_the_page(ask, crowd, tmp_path
         (("--strides", "8,x"), 2, "--strides '8,x'"),
         (("--strides", "16,8"), 2, "must rise"),
         (("--strides", "8,400"), 2, "between 1 and 300"),
-        (("--per-map", "2,2"), 2, "one for each of 4 strides"),
+        (("--per-map", "2,2"), 2, "one for each of 4 maps"),
         (("--per-map", "0"), 2, "--per-map 0"),
         (("--iou", "1.5"), 2, "--iou is 1.5"),
         (("--recipe", "haed"), 2, "did you mean 'head'"),

@@ -160,3 +160,37 @@ def test_a_checkpoint_without_torch_names_the_pip_line(shell, two):
     assert ran.err.startswith("passerby: ")
     assert "pip install 'passerby[train]'" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_rules_add_a_table_and_leave_the_scores_as_they_are(measure, two):
+    pytest.importorskip("hotcoco")
+    plain, ran = measure(f"voc:{two}"), measure(f"voc:{two}", "--rules")
+    assert ran.code == 0, ran.err
+    untimed = [[line for line in r.out.splitlines() if " ms a picture" not in line] for r in (plain, ran)]
+    assert untimed[1][: len(untimed[0])] == untimed[0]
+    assert "the same detections under every rule\nsuppression at IoU 0.45" in ran.out
+    assert ran.out.count("VOC area (2010+), IoU 0.5") >= 3
+    assert " moved by " in ran.out
+
+
+def test_rules_are_in_json_with_what_they_mean(measure, two):
+    pytest.importorskip("hotcoco")
+    report = json.loads(measure(f"voc:{two}", "--rules", "--json", "--max-detections", 3).out)
+    assert set(report) == {"scores", "settings", "rules"}
+    assert report["settings"]["max_detections"] == 3
+    assert report["rules"]["most"] > 3  # the model ran without that cap, once
+    assert len(report["rules"]["rows"]) == 36
+    assert all(r["value"] is not None for r in report["rules"]["rows"])
+
+
+def test_rules_with_a_higher_floor_say_what_they_cannot_know(measure, two):
+    ran = measure(f"voc:{two}", "--rules", "--floor", 0.1)
+    assert "not known: the model gave no scores under 0.1" in ran.out
+
+
+def test_jaccard_and_count_errors_are_told(measure, two):
+    ran = measure(f"voc:{two}")
+    for words in ("Jaccard index", "count error a picture, MAE", "RMSE", "counted too many"):
+        assert words in ran.out, words
+    scores = json.loads(measure(f"voc:{two}", "--json").out)["scores"]
+    assert {"jaccard", "jaccard_threshold", "count_mae", "count_rmse", "count_bias"} <= set(scores)

@@ -112,3 +112,32 @@ def test_the_version_is_the_packages(cli):
     ran = cli("--version")
     assert ran.code == 0
     assert passerby.__version__ in ran.out
+
+
+def test_a_recipe_is_counted_untrained_and_set_beside_what_was_published(cli):
+    pytest.importorskip("torch")
+    ran = cli("info", "mb2_ssd_lite_f38")
+    assert (ran.code, ran.err) == (0, "")
+    assert "mb2-ssd-lite-f38: head; the untrained network of recipe mb2_ssd_lite_f38" in ran.out
+    assert "3,860 default boxes" in ran.out
+    rows = table(ran.out)
+    assert rows.pop("sum")[0] == sum(r[0] for r in rows.values()) == 2_768_936
+    assert "published (the reference design, counted in its converted DLC file): 2,750,864 parameters" in ran.out
+    assert "  difference: counted so" in ran.out
+
+
+def test_a_recipes_network_as_json(cli, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "mine.py").write_text(
+        "from passerby.recipe import Model, Recipe\n"
+        "RECIPE = Recipe('mine', model=Model(width_multiplier=0.25, labels=('cat',), height=64, width=64))\n"
+    )
+    raw = json.loads(cli("info", "mine.py", "--json").out)
+    assert raw["labels"] == ["cat"]
+    assert sum(x["parameters"] for x in raw["layers"]) > 100_000
+    assert "published" not in cli("info", "mine.py").out
+
+
+def test_a_name_of_neither_model_nor_recipe_gets_the_nearest_of_both(cli, refused):
+    refused(cli("info", "mb1-sdd"), 2, "no model or recipe 'mb1-sdd'", "did you mean 'mb1-ssd'?")
+    refused(cli("info", "gone.py"), 2, "no such recipe file")

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from passerby.media.draw import ALARM, LINE, ZONE, draw, overlay
+from passerby.media.draw import ALARM, HEAT, HOT, LINE, ZONE, draw, draw_heat, overlay
+from passerby.media.panels import BAR, GAP, SIDE, side_by_side
 
 
 def black(width=320, height=240):
@@ -89,3 +90,29 @@ def test_any_size_can_be_drawn_on(width, height):
 
 def test_a_line_past_the_border_and_a_line_of_no_length_are_no_error():
     overlay(black(), {"a": ((-50, -50), (900, 900)), "b": ((5, 5), (5, 5))}, people=2)
+
+
+def test_heat_leaves_the_picture_where_there_is_none_and_reddens_it_where_it_is_high(make_pixels):
+    pixels = make_pixels(64, 48)
+    before = pixels.copy()
+    np.testing.assert_array_equal(draw_heat(pixels, np.zeros((3, 4), np.float32)), pixels)
+    hot = draw_heat(pixels, np.ones((48, 64), np.float32)).astype(int)
+    np.testing.assert_allclose(hot, pixels + HEAT * (np.array(HOT) - pixels.astype(int)), atol=0.6)
+    np.testing.assert_array_equal(pixels, before)
+    assert (draw_heat(pixels, np.zeros((3, 4), np.float32), "person 0.97") != pixels).any()
+
+
+def test_panels_stand_side_by_side_under_their_titles(make_pixels):
+    wide = make_pixels(200, 100)
+    one, two = side_by_side([("a", wide)]), side_by_side([("a", wide), ("b", wide)])
+    assert one.shape == (BAR + SIDE // 2, SIDE, 3)
+    assert two.shape == (BAR + SIDE // 2, 2 * SIDE + GAP, 3)
+    with_legend = side_by_side([("a", wide)], "score")
+    np.testing.assert_array_equal(with_legend[:, :SIDE], one)
+    strip = with_legend[BAR:, SIDE + GAP + 10].astype(int)
+    assert (np.diff(strip[:, 0]) <= 0).all()  # red fades from 1 at the top to grey at 0
+    assert strip[-1].tolist() == [150, 150, 150]
+
+
+def test_a_panel_of_a_thin_picture_is_as_wide_as_its_title():
+    assert side_by_side([("a title that is long", black(2, 400))]).shape[1] > 100

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from passerby.errors import SettingError
+from passerby.geometry.layouts import LAYOUTS
 from passerby.recipe import Data, Model, Recipe, Run, load_recipe
 
 BASE = Recipe()
@@ -120,7 +121,7 @@ def test_a_recipe_survives_dicts_and_json(recipe):
     assert Recipe.from_dict(recipe.to_dict()) == recipe
     back = Recipe.from_dict(json.loads(json.dumps(recipe.to_dict())))
     assert back == recipe
-    assert isinstance(back.model.sizes[0], tuple)
+    assert all(isinstance(row, tuple) for row in back.model.sizes)
 
 
 def test_from_dict_fills_what_is_not_said_and_refuses_what_is_unknown():
@@ -149,7 +150,8 @@ def test_recipes_are_frozen():
 def test_the_default_model_is_the_reference_design():
     # SPEC 1: 300 x 300, stretched, sizes 16-32 ... 128-256, height / width 1.7, batch 32, 150 epochs, decay 5e-4
     assert (BASE.model.height, BASE.model.width, BASE.model.resize, BASE.model.ratio) == (300, 300, "stretch", 1.7)
-    assert BASE.model.sizes == ((16, 32), (32, 64), (64, 128), (128, 256))
+    assert (BASE.model.layout, BASE.model.sizes) == ("f38", ())
+    assert LAYOUTS["f38"].sizes == ((16, 32), (32, 64), (64, 128), (128, 256))
     assert (BASE.run.batch, BASE.run.epochs) == (32, 150)
     assert (BASE.optimiser.kind, BASE.optimiser.momentum, BASE.optimiser.decay) == ("sgd", 0.9, 5e-4)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from passerby.errors import ModelError
 from passerby.geometry.resize import place
 from passerby.runtime.detector import Detector
-from passerby.runtime.heat import heat_map, score_maps
+from passerby.runtime.heat import heat_map, maps_by_stride, score_maps
 from passerby.spec import AnchorMap
 
 TWO = (AnchorMap(4, 4, ((8.0, 8.0), (9.0, 9.0))), AnchorMap(2, 2, ((20.0, 20.0),)))  # 32 + 4 default boxes
@@ -69,3 +71,17 @@ def test_a_look_is_a_call_and_its_heat(make_spec, told):
     assert found.to_list() == detector(np.zeros((64, 64, 3), np.uint8), 0.5).to_list()
     assert len(found) == 2
     assert heat.tolist() == np.float32([[0.1, 0.9], [0.2, 0.6]]).tolist()
+
+
+def test_each_map_is_shown_with_its_stride_where_it_lies_over_the_picture(make_spec):
+    spec = make_spec(anchors=TWO, labels=("a", "b"), resize="letterbox")
+    fine, coarse = maps_by_stride(scores(b12=(0.4, 0), b35=(0, 0.9)), spec, place(128, 64, 64, 64, "letterbox"))
+    assert (fine.stride, fine.rows, fine.columns) == (16, 4, 4)
+    assert fine.heat.tolist() == np.float32([[0, 0, 0.4, 0], [0, 0, 0, 0]]).tolist()  # rows 1 and 2 of four
+    assert (coarse.stride, coarse.heat.shape) == (32, (2, 2))
+    assert coarse.heat[1, 1] == np.float32(0.9)
+
+
+def test_a_two_stage_model_has_no_map_to_show(make_spec):
+    with pytest.raises(ModelError, match="scores proposals, not cells"):
+        maps_by_stride(scores(), make_spec(anchors=TWO, network={"proposals": 300}))

@@ -38,6 +38,20 @@ def test_json_round_trip_is_exact():
     assert json.loads(SPEC.to_json())["format"] == FORMAT
 
 
+def test_files_from_before_there_were_localisers_are_detectors():
+    back = ModelSpec.from_json(raw(task=raw, map_threshold=raw))
+    assert (back.task, back.map_threshold) == ("detect", 0.5)
+
+
+def test_a_localiser_has_no_default_boxes_and_a_softmax():
+    localiser = SPEC.with_(task="localise", anchors=(), map_threshold=0.35)
+    assert ModelSpec.from_json(localiser.to_json()) == localiser
+    with pytest.raises(ModelError, match="field 'anchors'"):
+        SPEC.with_(task="localise").check()
+    with pytest.raises(ModelError, match="field 'scoring'"):
+        localiser.with_(scoring="sigmoid").check()
+
+
 def test_an_anchor_map_counts_its_boxes():
     assert [len(m) for m in SPEC.anchors] == [38 * 19 * 2, 1]
 
@@ -91,6 +105,8 @@ def test_what_is_no_spec_is_refused_with_the_file(text, words):
         ("threshold", float("nan")),
         ("nms_iou", -0.1),
         ("max_detections", 0),
+        ("task", "classify"),
+        ("map_threshold", 1.01),
     ],
 )
 def test_a_field_out_of_range_is_named(field, value):

@@ -81,6 +81,7 @@ function to(value, digits) {
 
 /**
  * The best score over all feature maps, on the grid of the finest; the padding of a letterbox is left out.
+ * All 0 for a two-stage model, whose scores are of proposals, which lie on no grid.
  * returns {width, height, values: bytes 0..255}
  */
 export function heatMap(scores, spec, placement) {
@@ -89,7 +90,7 @@ export function heatMap(scores, spec, placement) {
   const across = kept(finest.columns, spec.width, placement.padX);
   const values = new Uint8Array(down.length * across.length);
   let start = 0;
-  for (const map of spec.anchors) {
+  for (const map of "proposals" in spec.network ? [] : spec.anchors) {
     const each = map.sizes.length * spec.labels.length;
     down.forEach((y, i) => across.forEach((x, j) => {
       const row = Math.floor(((2 * y + 1) * map.rows) / (2 * finest.rows));
