@@ -17,7 +17,7 @@ from passerby.data.at_input import objects_at_input
 from passerby.data.box_rules import RULES, Question
 from passerby.data.default_boxes import SIZE_EDGES, Answer, answer
 from passerby.data.statistics import describe
-from passerby.geometry.anchors import stated_maps
+from passerby.geometry.layouts import stated_maps
 from passerby.recipe import load_recipe
 from passerby.records import SampleSet
 from passerby.spec import AnchorMap
@@ -55,7 +55,7 @@ def choices(train: SampleSet) -> dict[str, tuple[AnchorMap, ...]]:
     model = load_recipe("head").model
     return {
         **{rule: make(QUESTION, objects) for rule, make in RULES.items()},
-        "recipe head": stated_maps(model.shapes, model.sizes, model.ratio, model.height, model.width),
+        "recipe head": stated_maps(model.layout, model.shapes, model.sizes, model.ratio, *model.input_size()),
         "fitted, 4 on the finest map": FINER.fitted(objects),
     }
 

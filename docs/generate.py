@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+import published_tables  # noqa: E402
+
 MARK = "<!-- generated: {} -->", "<!-- end -->"
 
 
@@ -44,6 +46,10 @@ def pages() -> dict[Path, str]:
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
     blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
     blocks["anchors"] = timing("anchors", "val_")
+    blocks |= {name: timing(name) for name in ("family", "study")}
+    blocks |= {"voc2007": published_tables.voc2007(), "coco-cost": published_tables.coco(family_of("family_80"))}
+    blocks |= {"cpu-study": published_tables.cpu_study(rows_of("study")), "study-verdicts": verdicts()}
+    blocks |= {"blood_cells": blood_cells(), "networks": networks(), "compare": timing("compare")}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
         filled = text
@@ -139,6 +145,43 @@ def timing(name: str, only: str = "") -> str:
     shown = [r for r in data["rows"] if str(r[keys[0]]).startswith(only)]
     rows += ["| " + " | ".join(str(r[k]) for k in keys) + " |" for r in shown]
     return "\n".join([*rows, ""])
+
+
+def networks() -> str:
+    """What the shipped recipes' networks cost."""
+    from passerby.learn.published import sizes_table
+
+    return sizes_table()
+
+
+def rows_of(name: str) -> list[dict]:
+    """A benchmark's rows; none where it was not run."""
+    return result(name)["rows"] if (ROOT / "benchmarks" / "results" / f"{name}.json").exists() else []
+
+
+def family_of(name: str) -> dict[str, dict]:
+    """The rows of benchmarks/family.py by network."""
+    return {row["network"]: row for row in rows_of(name)}
+
+
+def verdicts() -> str:
+    """What `passerby compare` says of the study's two detectors, in words."""
+    if not (ROOT / "benchmarks" / "results" / "study_verdicts.json").exists():
+        return ""
+    return "\n".join(f"* {sentence}" for sentence in result("study_verdicts"))
+
+
+def blood_cells() -> str:
+    """The tutorial's model on BCCD's test pictures: what `passerby eval --json` said."""
+    if not (ROOT / "benchmarks" / "results" / "blood_cells.json").exists():
+        return ""
+    data = result("blood_cells")
+    s, scores = data["settings"], data["scores"]
+    head = f"{s['data']}: {s['pictures']} pictures, {s['objects']} objects; engine {s['engine']}"
+    rows = [head, "", "| AP50 (VOC area) | |", "|---|---|", f"| **mean of the classes** | **{scores['ap50']:.4f}** |"]
+    rows += [f"| {k[5:]} | {v:.4f} |" for k, v in scores.items() if k.startswith("ap50/")]
+    rows += [f"| mean, 11-point | {scores['ap50_11pt']:.4f} |", f"| COCO AP | {scores['coco_ap']:.4f} |"]
+    return "\n".join(rows)
 
 
 def formats() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import runpy
 import types
 import typing
@@ -18,26 +19,43 @@ from passerby.errors import SettingError, did_you_mean
 class Model:
     """The network, and its default boxes.
 
-    sizes   of each map's boxes, square root of the area, input pixels; ratio: height / width of all of them
+    sizes   of each map's boxes, square root of the area, input pixels; ratio: height / width of all of them;
+            (): the boxes that the layout was published with
     shapes  (w, h) of each map's boxes, input pixels; where given it stands instead of sizes and ratio
     """
 
     name: str = "model"
     height: int = 300
     width: int = 300
+    resolution_multiplier: float = 1.0  # of height and width, and of default boxes given in pixels with them
     resize: str = "stretch"
     backbone: str = "mobilenet_v2"
     width_multiplier: float = 1.0
     depth_multiplier: float = 1.0
     blocks: tuple[int, ...] = ()  # of each stage of the backbone, instead of depth_multiplier; 0: the stage is left out
+    last: bool = False  # MobileNetV2: its last 1 x 1 convolution, to 1,280 channels, which the usual SSD-Lite reads
     head: str = "ssd"
+    layout: str = "f38"  # which maps carry default boxes: geometry/layouts.py
     fusion: int = 0  # channels of the top-down path that gives the fine maps context and detail; 0: plain SSD-Lite
-    sizes: tuple[tuple[float, ...], ...] = ((16, 32), (32, 64), (64, 128), (128, 256))  # SPEC 1, as published
+    sizes: tuple[tuple[float, ...], ...] = ()
     ratio: float = 1.7
     shapes: tuple[tuple[tuple[float, float], ...], ...] = ()  # what `passerby anchors` proposes
     weights: str = ""  # ImageNet weights of the backbone (safetensors), under data.root; "": random start
     labels: tuple[str, ...] = ("head",)
-    loss: str = "focal"  # or "mining": softmax cross-entropy with hard-negative mining
+    loss: str = "focal"  # "mining": softmax, hardest negatives; "sampled": random ones, of two_stage; "cross_entropy"
+    proposals: int = 100  # two_stage: boxes of a picture that its second stage looks into
+    box_head: int = 256  # two_stage: width of its second stage's two layers
+    map_stride: int = 0  # pooled: input pixels a cell of its maps, by dilation; 0: the backbone's coarsest (7 x 7)
+
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input, pixels, after the resolution multiplier (rho).
+
+        Howard et al. 2017, "MobileNets", section 3.4. Raises SettingError where it is not over 0.
+        """
+        rho = self.resolution_multiplier
+        if not 0 < rho < math.inf:
+            raise SettingError(f"model.resolution_multiplier is {rho:g}, want a number over 0, e.g. 0.75")
+        return round(self.height * rho), round(self.width * rho)
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,9 @@ class Data:
     classes: tuple[str, ...] = ()  # which names stand for model.labels: person=pedestrian+rider, ignore=crowd
     licence: str = ""  # of the training data, as its source states it; travels in the model file
     negative_share: float = -1.0  # share of pictures without objects in an epoch, 0..0.9; -1: each picture once
+    val_share: float = 0.2  # pooled: share of the training pictures that validates where val names nothing
+    crops: bool = False  # pooled: boxes as pictures with, parts without any object as pictures without
+    boxes: str = ""  # pooled: JSON of boxes beside class folders, to choose the map's threshold on held-out ones
     cache: str = ""  # folder (from where you are, as --out) for decoded training pictures; "": none
     cache_side: int = 0  # shorter side of cached pictures, pixels; 0: the least at which no part is enlarged for it
 
@@ -67,13 +88,16 @@ class Augment:
     colour: float = 0.5  # probability of each: brightness, contrast, saturation, hue
     grey: float = 0.05
     blur: float = 0.05
+    shift: float = 0.0  # up to this share of the side, across and down
+    zoom: float = 0.0  # side times 1 - zoom to 1 + zoom
+    shear: float = 0.0  # degrees, either way
 
 
 @dataclass(frozen=True)
 class Optimiser:
     """How weights move. Learning rate: linear warm-up, then half a cosine down to `final` times the peak."""
 
-    kind: str = "sgd"  # or "adamw"
+    kind: str = "sgd"  # or "adamw", "adam"
     rate: float = 0.01
     momentum: float = 0.9
     nesterov: bool = True
@@ -82,11 +106,15 @@ class Optimiser:
     final: float = 0.01
     clip: float = 10.0  # largest gradient norm; 0: no limit
     freeze: int = 0  # this many first blocks of the backbone stay as they were pretrained, batch norm too
+    unfreeze: int = -1  # only this many last convolutions of the backbone train, with their batch norm; -1: see freeze
+    l2: float = 0.0  # pooled: this times the sum of squares of the dense layer's weights is added to the loss
+    balance: bool = False  # pooled: a class weighs the less in the loss, the more pictures it has
     average: float = 0.999  # moving average of the weights, decay a step; 0: none
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
     quality: bool = False  # focal: the target of a positive is its box's IoU, so that well-placed boxes score highest
     mining_ratio: float = 3.0  # negatives a positive
+    rois: int = 128  # two_stage: boxes of a picture that train its second stage, a quarter of them positive at most
     box_loss: str = "smooth_l1"  # or "giou"
     box_weight: float = 1.0
     box_beta: float = 1.0  # where smooth L1 turns from square to straight
@@ -167,8 +195,14 @@ class Recipe:
         return recipe
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes inside the package: name -> file. Names have dashes, files underscores."""
+    shelf = Path(__file__).resolve().parent / "recipes"
+    return {p.stem.replace("_", "-"): p for p in sorted(shelf.glob("*.py")) if not p.name.startswith("_")}
+
+
 def load_recipe(name: str) -> Recipe:
-    """A shipped recipe by name, or one from a Python file that sets RECIPE (the file is run).
+    """A shipped recipe by name (dashes or underscores), or one from a Python file that sets RECIPE (the file is run).
 
     Raises SettingError for an unknown name (naming the nearest) or a file without a RECIPE.
     """
@@ -178,11 +212,10 @@ def load_recipe(name: str) -> Recipe:
             raise SettingError(f"{name}: no such recipe file")
         found = runpy.run_path(name).get("RECIPE")
     else:
-        shelf = Path(__file__).resolve().parent / "recipes"
-        known = sorted(p.stem for p in shelf.glob("*.py") if not p.name.startswith("_"))
-        if name not in known:
+        known = shipped_recipes()
+        if name.replace("_", "-") not in known:
             raise SettingError(f"no recipe '{name}'{did_you_mean(name, known)}; or give a .py file that sets RECIPE")
-        found = runpy.run_path(str(shelf / f"{name}.py")).get("RECIPE")
+        found = runpy.run_path(str(known[name.replace("_", "-")])).get("RECIPE")
     if not isinstance(found, Recipe):
         raise SettingError(f"{name}: sets no RECIPE = Recipe(...)")
     return found

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     "--input", "size", metavar="WxH", help="The network's input.  [default: 300x300, or --model's, --recipe's]"
 )
 @click.option("--resize", metavar="stretch|letterbox", help="Picture to input.  [default: stretch, or as --input]")
-@click.option("--strides", default="8,16,32,64", show_default=True, help="Pixels a cell of each map, finest first.")
+@click.option(
+    "--layout", metavar="NAME", help="Maps of this layout (f38, six, ssd300, ...).  [default: --model's, --recipe's]"
+)
+@click.option(
+    "--strides", metavar="N,N,...", help="Or maps at these pixels a cell, finest first.  [default: 8,16,32,64]"
+)
 @click.option("--per-map", default="2", show_default=True, help="Boxes a cell: of every map, or of each, e.g. 4,2,2,2.")
 @click.option("--iou", type=float, help="Overlap from which a box fits an object.  [default: 0.5, or --recipe's]")
 @click.option(
@@ -39,7 +44,8 @@ def command(
     classes: tuple[str, ...],
     size: str | None,
     resize: str | None,
-    strides: str,
+    layout: str | None,
+    strides: str | None,
     per_map: str,
     iou: float | None,
     rules: tuple[str, ...],
@@ -61,7 +67,7 @@ def command(
     from passerby.cli.progress import Progress
     from passerby.data.default_boxes import analyse
 
-    question, given = _question(size, resize, strides, per_map, iou, model, recipe)
+    question, given = _question(size, resize, layout, strides, per_map, iou, model, recipe)
     chosen = _rules(rules)
     progress = Progress()
     samples = read_all(data, classes, root, progress)
@@ -88,32 +94,41 @@ def _rules(names: tuple[str, ...]) -> tuple[str, ...]:
 def _question(
     size: str | None,
     resize: str | None,
-    strides: str,
+    layout: str | None,
+    strides: str | None,
     per_map: str,
     iou: float | None,
     model: str | None,
     recipe: str | None,
 ) -> tuple[Question, dict[str, tuple[AnchorMap, ...]]]:
     """What is asked, and the default boxes of the model and the recipe; what is not said follows these."""
+    from dataclasses import replace
+
     from passerby.cli.options import parse_counts, parse_input
     from passerby.data.box_rules import Question
     from passerby.errors import SettingError
-    from passerby.geometry.anchors import stated_maps
+    from passerby.geometry.anchors import STRIDES
+    from passerby.geometry.layouts import stated_maps
     from passerby.geometry.resize import place
     from passerby.recipe import load_recipe
     from passerby.runtime.model_file import find_model, read_spec
 
     given: dict[str, tuple[AnchorMap, ...]] = {}
     own: dict[str, tuple[int, int, str]] = {}  # input and resize rule of each
+    layouts: list[str] = []  # of each
     if model:
         spec = read_spec(find_model(model))
         given[f"model {spec.name}"] = spec.anchors
         own["--model"] = spec.height, spec.width, spec.resize
+        layouts.append(str(spec.network.get("layout", "f38")))
     if recipe:
         stated = load_recipe(recipe)
         m = stated.model
-        given[f"recipe {stated.name}"] = stated_maps(m.shapes, m.sizes, m.ratio, m.height, m.width)
-        own["--recipe"] = m.height, m.width, m.resize
+        given[f"recipe {stated.name}"] = stated_maps(
+            m.layout, m.shapes, m.sizes, m.ratio, *m.input_size(), m.resolution_multiplier
+        )
+        own["--recipe"] = *m.input_size(), m.resize
+        layouts.append(m.layout)
         iou = stated.optimiser.match_iou if iou is None else iou
     first = next(iter(own.values()), (300, 300, "stretch"))
     width, height = parse_input(size) if size else (first[1], first[0])
@@ -128,13 +143,18 @@ def _question(
     iou = 0.5 if iou is None else iou
     if not 0 < iou < 1:
         raise SettingError(f"--iou is {iou}, want a number between 0 and 1")
-    steps, counts = parse_counts(strides, "--strides"), parse_counts(per_map, "--per-map")
+    if not layout and not strides and layouts and layouts[0] != "f38":  # which has the maps at STRIDES
+        layout = layouts[0]
+    if layout and strides:
+        raise SettingError(f"--layout {layout} and --strides {strides}: both say which maps there are; give one")
+    steps, counts = parse_counts(strides, "--strides") if strides else STRIDES, parse_counts(per_map, "--per-map")
+    question = Question(height, width, rule, steps, match_iou=iou, layout=layout or "")
+    maps = len(question.cells())  # refuses strides that cannot be before anything is read
     if len(counts) == 1:
-        counts *= len(steps)
-    if len(counts) != len(steps) or min(counts) < 1:
-        raise SettingError(f"--per-map {per_map}: want one number from 1 on, or one for each of {len(steps)} strides")
-    question = Question(height, width, rule, steps, counts, iou)
-    question.cells()  # refuses strides that cannot be before anything is read
+        counts *= maps
+    if len(counts) != maps or min(counts) < 1:
+        raise SettingError(f"--per-map {per_map}: want one number from 1 on, or one for each of {maps} maps")
+    question = replace(question, per_map=counts)
     return question, given
 
 
@@ -180,7 +200,7 @@ def to_text(analysis: Analysis) -> str:
                 f"  IoU {u.iou:.2f}  {u.width:g} x {u.height:g} px at the input  {u.picture}  {u.label} ({box})"
             )
     lines += ["", analysis.recommendation(), "", "in the recipe's Model(...):", fragment(q, best.maps)]
-    if q.strides == STRIDES:
+    if q.layout or q.strides == STRIDES:
         lines += ["", f"or: passerby train RECIPE {override(q, best.maps)}"]
     else:
         lines += ["", f"passerby's own networks have maps at strides {STRIDES}: these boxes are for another network"]

@@ -44,7 +44,7 @@ def cell_centres(cells: int, length: int) -> Floats:
     return np.asarray((np.arange(cells, dtype=np.float32) + 0.5) / cells * length, np.float32)
 
 
-def cells_of(strides: Sequence[int], height: int, width: int) -> tuple[tuple[int, int], ...]:
+def cells_of(strides: Sequence[float], height: int, width: int) -> tuple[tuple[int, int], ...]:
     """Rows and columns of the maps with these strides, rounded up: 38 x 38, 19 x 19, ... for 8, 16, ... at 300 x 300.
 
     Raises SettingError for strides that do not rise, or that are not between 1 and the input's shorter side.
@@ -53,7 +53,7 @@ def cells_of(strides: Sequence[int], height: int, width: int) -> tuple[tuple[int
         raise SettingError(f"strides {list(strides)}: each must lie between 1 and {min(height, width)} pixels")
     if sorted(set(strides)) != list(strides):
         raise SettingError(f"strides {list(strides)} must rise: the finest map comes first")
-    return tuple((-(-height // s), -(-width // s)) for s in strides)
+    return tuple((math.ceil(height / s), math.ceil(width / s)) for s in strides)
 
 
 def shaped_maps(
@@ -80,21 +80,6 @@ def shaped_maps(
         AnchorMap(*_rows_columns(n), tuple((float(w), float(h)) for w, h in row))
         for n, row in zip(cells, shapes, strict=True)
     )
-
-
-def stated_maps(
-    shapes: Sequence[Sequence[Sequence[float]]],
-    sizes: Sequence[Sequence[float]],
-    ratio: float,
-    height: int,
-    width: int,
-) -> tuple[AnchorMap, ...]:
-    """Default boxes as a recipe states them, on maps of STRIDES: shapes where given, otherwise sizes and ratio.
-
-    Raises SettingError as `shaped_maps` and `ranged_maps` do.
-    """
-    cells = cells_of(STRIDES, height, width)
-    return shaped_maps(cells, shapes, "model.shapes") if shapes else ranged_maps(cells, sizes, ratio, height, width)
 
 
 def ranged_maps(
@@ -138,21 +123,24 @@ def published_maps(
     side: int = 300,
     smallest: float = 0.2,
     largest: float = 0.9,
+    first: float | None = None,
 ) -> tuple[AnchorMap, ...]:
     """Default boxes of the SSD paper: s_k for each map, its ratios, and one extra square.
 
     cells    of each map: a side, e.g. (38, 19, 10, 5, 3, 1) for SSD300, or (rows, columns)
     ratios   for each map the ratios a = w / h beside 1, e.g. (2, 1/2) or (2, 1/2, 3, 1/3)
     side     input side, pixels
+    first    scale of the first map where it stands outside the rule, which then begins with the second
     returns  one AnchorMap a map; a cell has 2 + len(ratios) boxes: the square s_k, the square
              sqrt(s_k s_{k+1}), then w = s_k sqrt(a), h = s_k / sqrt(a) for each ratio
 
-    Liu et al. 2016, "SSD", section 2.2. The scale after the last is s_max plus one step.
+    Liu et al. 2016, "SSD", section 2.2; first: section 3.1. The scale after the last is s_max plus one step.
     """
     if len(cells) != len(ratios):
         raise SettingError(f"default boxes: {len(cells)} maps but ratios for {len(ratios)}; give one list a map")
-    steps = scales(len(cells), smallest, largest)
-    steps.append(largest + (largest - smallest) / max(1, len(cells) - 1))
+    ruled = len(cells) - (first is not None)
+    steps = ([] if first is None else [first]) + scales(ruled, smallest, largest)
+    steps.append(largest + (largest - smallest) / max(1, ruled - 1))
     out = []
     for k, (n, row) in enumerate(zip(cells, ratios, strict=True)):
         s, extra = steps[k] * side, math.sqrt(steps[k] * steps[k + 1]) * side

@@ -23,7 +23,13 @@ Shape = tuple[float, float]  # w, h, input pixels
 
 
 def fit_maps(
-    boxes: Floats, strides: Sequence[int], per_map: Sequence[int], height: int, width: int, match_iou: float = 0.5
+    boxes: Floats,
+    strides: Sequence[float],
+    per_map: Sequence[int],
+    height: int,
+    width: int,
+    match_iou: float = 0.5,
+    cells: Sequence[tuple[int, int]] = (),
 ) -> tuple[AnchorMap, ...]:
     """Default boxes that lie as well as they can on labelled boxes, with the grid of each map taken into account.
 
@@ -31,6 +37,7 @@ def fit_maps(
     strides        of the maps, finest first
     per_map        shapes a cell of each map, each at least 1
     height, width  of the input, pixels
+    cells          rows and columns of each map where they do not follow from the strides: `Layout.cells`
     returns        one AnchorMap a map, shapes in order of area
 
     K-means on IoU (`fit_sizes`) finds first shapes, map by map after the objects were dealt out by size, or for all
@@ -41,7 +48,7 @@ def fit_maps(
 
     Raises SettingError without objects, or where per_map and strides do not go together.
     """
-    cells = cells_of(strides, height, width)
+    cells = cells or cells_of(strides, height, width)
     if len(per_map) != len(strides) or min(per_map) < 1:
         raise SettingError(f"boxes a cell {list(per_map)}: want one number from 1 on for each of {len(strides)} maps")
     boxes = np.asarray(boxes, np.float32)
@@ -66,7 +73,7 @@ def _all_at_once(sides: Floats, per_map: Sequence[int]) -> list[list[Shape]]:
     return [[next(shapes) for _ in range(count)] for count in per_map]
 
 
-def _by_range(sides: Floats, strides: Sequence[int], per_map: Sequence[int], factor: float) -> list[list[Shape]]:
+def _by_range(sides: Floats, strides: Sequence[float], per_map: Sequence[int], factor: float) -> list[list[Shape]]:
     """First shapes of each map: k-means over the objects in its range, or spread over it where they are few."""
     size = np.sqrt(sides.prod(axis=1))
     root = math.sqrt(float(np.median(sides[:, 1] / sides[:, 0])))
@@ -89,7 +96,7 @@ class _Refined:
     def __init__(
         self,
         near: Sequence[Nearest],
-        strides: Sequence[int],
+        strides: Sequence[float],
         shapes: Sequence[Sequence[Shape]],
         height: int,
         width: int,

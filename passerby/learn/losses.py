@@ -14,10 +14,15 @@ from passerby.spec import ModelSpec
 
 
 class Losses(NamedTuple):
-    """Sums a batch, divided by its number of positive default boxes."""
+    """Sums a batch, divided by its number of positive default boxes, or of sampled ones in each of two stages.
+
+    Of a classifier, which has no boxes: `score` is the mean over pictures, `box` the penalty on its weights, and
+    `right` the share of the pictures that it takes for what they are.
+    """
 
     score: Tensor
     box: Tensor
+    right: Tensor | None = None
 
 
 def focal(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
@@ -105,4 +110,33 @@ def detection_loss(
         box = (1 - generalised).sum()
     else:
         box = F.smooth_l1_loss(offsets[positive], targets[positive], beta=how.box_beta, reduction="sum")
+    return Losses(score / count, how.box_weight * box / count)
+
+
+def sampled_loss(
+    logits: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    anchors: Tensor,
+    variance: tuple[float, float],
+    how: Optimiser,
+) -> Losses:
+    """(L_conf, L_loc) / N over the N judged rows of a balanced sample, at least 1.
+
+    logits   (N, C + 1), background first; labels (N,): 0 background, k + 1 for class k, -1 not judged
+    offsets  (N, 4), and targets (N, 4), both from `anchors` (N, 4), cx cy w h; of use where the label is over 0
+
+    Softmax cross-entropy, and the box loss of the positives; both over the sample's size, so that they weigh alike:
+    Ren et al. 2015, "Faster R-CNN", section 3.1.2.
+    """
+    logits, offsets = logits.float(), offsets.float()
+    positive = labels > 0
+    count = (labels >= 0).sum().clamp(min=1)
+    score = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+    offsets, targets = offsets[positive], targets[positive]
+    if how.box_loss == "giou":
+        box = (1 - overlap(offsets, targets, anchors[positive], variance)[1]).sum()
+    else:
+        box = F.smooth_l1_loss(offsets, targets, beta=how.box_beta, reduction="sum")
     return Losses(score / count, how.box_weight * box / count)

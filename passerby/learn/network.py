@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from passerby.errors import ModelError, SettingError, did_you_mean
-from passerby.geometry.anchors import stated_maps
+from passerby.geometry.layouts import LAYOUTS, find_layout, stated_maps
 from passerby.learn.backbones import BACKBONES
+from passerby.learn.backbones.dilate import dilate
 from passerby.learn.backbones.mobilenet_v2 import same_padding
 from passerby.learn.heads import HEADS
 from passerby.learn.heads.base import Targets
+from passerby.learn.heads.pooled import check_pooled
+from passerby.learn.heads.two_stage import check_two_stage
 from passerby.learn.losses import Losses
 from passerby.recipe import Model, Optimiser
 from passerby.spec import ModelSpec
@@ -29,6 +32,7 @@ class Habits:
     epsilon: float = 1e-5  # of the backbone's batch norm
 
 
+LARGEST = 8  # multiplier of channels or blocks
 NETWORK_FIELDS = {"width_multiplier", "depth_multiplier", "fusion", "padding", "epsilon", "mean", "std"}
 
 
@@ -46,8 +50,12 @@ class Detector(nn.Module):
         super().__init__()
         network = spec.network
         self.backbone = BACKBONES[network["backbone"]](
-            network["width_multiplier"], network["depth_multiplier"], network.get("blocks", ())
+            network["width_multiplier"],
+            network["depth_multiplier"],
+            network.get("blocks", ()),
+            network.get("last", False),
         )
+        dilate(self.backbone, network["backbone"], network.get("map_stride", 0))
         self.head = HEADS[network["head"]](self.backbone.channels, spec)
         if network["padding"] == "same":
             same_padding(self.backbone)
@@ -73,50 +81,83 @@ class Detector(nn.Module):
 def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
     """The facts of the model that a recipe describes; habits are those of its backbone weights.
 
-    Raises SettingError for an unknown backbone, head, resize rule or loss, naming the nearest.
+    Raises SettingError for an unknown backbone, head, layout, resize rule or loss, naming the nearest, and for a
+    layout that reads maps which the backbone does not have.
     """
     known: dict[str, tuple[str, Collection[str]]] = {
         "backbone": (model.backbone, BACKBONES),
         "head": (model.head, HEADS),
         "resize": (model.resize, ("stretch", "letterbox")),
-        "loss": (model.loss, ("focal", "mining")),
+        "loss": (model.loss, ("focal", "mining", "sampled", "cross_entropy")),
     }
     for name, (value, table) in known.items():
         if value not in table:
             raise SettingError(f"model.{name}: '{value}' is unknown{did_you_mean(value, table)}")
-    if min(model.height, model.width) < 64:
-        raise SettingError(f"model: input {model.width} x {model.height}; want at least 64 pixels a side")
+    height, width = model.input_size()
+    if min(height, width) < 64:
+        raise SettingError(f"model: input {width} x {height}; want at least 64 pixels a side")
+    pooled = HEADS[model.head].task == "localise"
+    if not pooled:
+        _check_layout(model)
+    for field in ("width_multiplier", "depth_multiplier"):
+        if not 0 < getattr(model, field) <= LARGEST:
+            raise SettingError(f"model.{field} is {getattr(model, field):g}, want a number over 0, at most {LARGEST}")
     if not model.labels:
         raise SettingError("model.labels: name at least one class")
+    for loss, head in (("sampled", "two_stage"), ("cross_entropy", "pooled")):
+        if model.loss == loss and model.head != head:
+            raise SettingError(f"model.loss: {loss} is for model.head={head}, not {model.head}; set focal or mining")
+    if model.map_stride and not pooled:
+        raise SettingError(f"model.map_stride is for model.head=pooled, not {model.head}; leave it out")
     network = {
         "backbone": model.backbone,
         "width_multiplier": model.width_multiplier,
         "depth_multiplier": model.depth_multiplier,
         **({"blocks": list(model.blocks)} if model.blocks else {}),
+        **({"last": True} if model.last else {}),
         "head": model.head,
+        "layout": model.layout,
         "fusion": model.fusion,
+        **(check_two_stage(model) if model.head == "two_stage" else {}),
+        **(check_pooled(model) if pooled else {}),
         **asdict(habits),
         "mean": list(habits.mean),
         "std": list(habits.std),
     }
     spec = ModelSpec(
         name=model.name,
-        height=model.height,
-        width=model.width,
+        height=height,
+        width=width,
         resize=model.resize,
         labels=model.labels,
-        anchors=stated_maps(model.shapes, model.sizes, model.ratio, model.height, model.width),
+        anchors=()
+        if pooled
+        else stated_maps(
+            model.layout, model.shapes, model.sizes, model.ratio, height, width, model.resolution_multiplier
+        ),
         scoring="sigmoid" if model.loss == "focal" else "softmax",
         network=network,
+        task=HEADS[model.head].task,
     )
     spec.check("recipe")
     return spec
 
 
+def _check_layout(model: Model) -> None:
+    has = BACKBONES[model.backbone].strides
+    if lacking := set(find_layout(model.layout).strides) - set(has):
+        fit = [name for name, layout in LAYOUTS.items() if set(layout.strides) <= set(has)]
+        raise SettingError(
+            f"model.layout: {model.layout} reads a map at stride {min(lacking)}, {model.backbone} has {list(has)}; "
+            f"set one of {', '.join(fit)}"
+        )
+
+
 def build(spec: ModelSpec, where: str = "model") -> Detector:
     """The untrained network that a spec describes. Raises ModelError when it does not say how to build one."""
-    for part, table in (("backbone", BACKBONES), ("head", HEADS)):
-        if (name := spec.network.get(part)) not in table:
+    network = {"layout": "f38", **spec.network}  # the first models had no other
+    for part, table in (("backbone", BACKBONES), ("head", HEADS), ("layout", LAYOUTS)):
+        if (name := network.get(part)) not in table:
             raise ModelError(f"{where}: its {part} is {name!r} (known: {', '.join(table)}); update passerby")
     if missing := NETWORK_FIELDS - set(spec.network):
         raise ModelError(f"{where}: its metadata lacks network.{sorted(missing)[0]}; export or train it again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -10,8 +11,21 @@ import torch
 from torch import Tensor
 
 from passerby.errors import ModelError
-from passerby.learn.backbones.mobilenet_v2 import STAGES, MobileNetV2
+from passerby.learn.backbones.base import Backbone
 from passerby.learn.network import Habits
+
+PICKLES = (".pth", ".pt", ".bin", ".pkl")
+
+
+class Taken(NamedTuple):
+    """How many tensors came from a file, and which parts of the backbone it did not have: they start at random."""
+
+    tensors: int
+    random: tuple[str, ...]
+
+    def told(self) -> str:
+        """The same in words."""
+        return f"{self.tensors} tensors" + (f"; {', '.join(self.random)} start at random" if self.random else "")
 
 
 def habits_of(path: Path) -> Habits:
@@ -19,6 +33,11 @@ def habits_of(path: Path) -> Habits:
 
     Raises ModelError when the file is missing or not safetensors.
     """
+    if path.suffix in PICKLES:
+        raise ModelError(
+            f"{path}: a pickle, which can run code when it is opened; convert it: safetensors.torch.save_file("
+            f"torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors'), see docs/guides/networks.md"
+        )
     try:
         with safetensors.safe_open(str(path), "pt") as f:
             meta = f.metadata() or {}
@@ -35,41 +54,27 @@ def habits_of(path: Path) -> Habits:
     return Habits(padding, epsilon=epsilon)
 
 
-def load_backbone(backbone: MobileNetV2, path: Path) -> int:
-    """Fill a backbone from a file with torchvision's names; returns how many tensors were taken.
+def load_backbone(backbone: Backbone, path: Path) -> Taken:
+    """Fill a backbone from a file with torchvision's names; tensors that the backbone does not have are passed over.
 
-    A backbone of fewer blocks (depth multiplier) takes the first blocks of each stage. The classifier and the last
-    1 x 1 convolution, which the backbone does not have, are passed over.
     Raises ModelError naming the first tensor that is missing or of another shape, and the likely cure.
     """
-    source = safetensors.torch.load_file(str(path))
-    places = _published_places()
-    target = backbone.state_dict()
+    source = backbone.own_names(safetensors.torch.load_file(str(path)))
     taken: dict[str, Tensor] = {}
-    for name, tensor in target.items():
+    random: dict[str, None] = {}  # in order, each once
+    for name, tensor in backbone.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
-        _, entry, rest = name.split(".", 2)
-        place = backbone.places[int(entry)]
-        old = f"features.{places[place]}.{rest}" if place in places else ""
-        if old not in source:
+        if name not in source:
+            if not name.startswith(backbone.idle):
+                raise ModelError(f"{path.name}: no tensor for {name} of the backbone; is it another network?")
+            random[name.split(".")[0]] = None
+            continue
+        if source[name].shape != tensor.shape:
             raise ModelError(
-                f"{path.name}: no tensor for {name} (stage {place[0]}, block {place[1]}); is it another network?"
-            )
-        if source[old].shape != tensor.shape:
-            raise ModelError(
-                f"{path.name}: {old} has shape {tuple(source[old].shape)}, the network {tuple(tensor.shape)}; "
+                f"{path.name}: {name} has shape {tuple(source[name].shape)}, the network {tuple(tensor.shape)}; "
                 "set model.width_multiplier to the weights' own"
             )
-        taken[name] = source[old].to(torch.float32)
+        taken[name] = source[name].to(torch.float32)
     backbone.load_state_dict(taken, strict=False)
-    return len(taken)
-
-
-def _published_places() -> dict[tuple[int, int], int]:
-    """(stage, block) -> number of the entry in torchvision's `features`, at full depth."""
-    places = {(-1, 0): 0}
-    for stage, (_, _, blocks, _) in enumerate(STAGES):
-        for block in range(blocks):
-            places[(stage, block)] = len(places)
-    return places
+    return Taken(len(taken), tuple(random))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
+from passerby.learn.backbones.base import Backbone
+from passerby.learn.backbones.mobilenet_v1 import MobileNetV1
 from passerby.learn.backbones.mobilenet_v2 import MobileNetV2
+from passerby.learn.backbones.vgg16 import VGG16
 
-BACKBONES: dict[str, Callable[[float, float, Sequence[int]], MobileNetV2]] = {
+BACKBONES: dict[str, type[Backbone]] = {
+    "mobilenet_v1": MobileNetV1,
     "mobilenet_v2": MobileNetV2,
+    "vgg16": VGG16,
 }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from passerby.errors import SettingError
+from passerby.learn.backbones.base import Backbone
 
 # expansion, channels, blocks, stride of the first: Sandler et al. 2018, table 2
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+LAST = 1280  # channels of the last 1 x 1 convolution; a width multiplier under 1 leaves it as it is, as published
 
 
 def scaled(channels: float, width: float, divisor: int = 8) -> int:
@@ -59,24 +61,22 @@ class InvertedResidual(nn.Module):
         return (x + out if self.adds else out), wide
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Backbone):
     """The trunk, giving maps at strides 4, 8, 16 and 32.
 
     The maps at strides 4, 8 and 16 are the expansions (6 x channels) inside the first block of the next stride, as
-    SSD-Lite reads them at stride 16; the one at stride 32 is the last block's output (320 channels), without the
-    classifier's 1 x 1 convolution to 1,280.
+    SSD-Lite reads them at stride 16; the one at stride 32 is the last block's output (320 channels).
 
     width   multiplies channels; depth multiplies the blocks of each stage (at least one stays)
     blocks  of each stage, instead of depth: trunks of other proportions; 0 leaves a stage out that strides by 1
-    input   (B, 3, H, W) float, normalised as the weights want
-    output  [(B, channels[i], H / strides[i], W / strides[i])], sizes rounded up
+    last    add the 1 x 1 convolution to 1,280 channels that the classifier and the usual SSD-Lite read at stride 32
 
     Parameter names are torchvision's (`features.0.0.weight`, ...), so public weights of that naming load.
     """
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = ()) -> None:
+    def __init__(self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False) -> None:
         super().__init__()
         counts = list(blocks) or [max(1, round(n * depth)) for _, _, n, _ in STAGES]
         if len(counts) != len(STAGES) or any(n < (s == 2) for n, (*_, s) in zip(counts, STAGES, strict=True)):
@@ -98,6 +98,11 @@ class MobileNetV2(nn.Module):
                 layers.append(InvertedResidual(channels, outputs, step, expansion))
                 self.places.append((stage, block))
                 channels, stride = outputs, stride * step
+        if last:
+            outputs = scaled(LAST, max(1.0, width))
+            layers.append(conv(channels, outputs, 1))
+            self.places.append((len(STAGES), 0))
+            channels = outputs
         self.features = nn.ModuleList(layers)
         wide = [layers[i].hidden for i in self._taps]  # type: ignore[union-attr]
         self.channels: tuple[int, ...] = (*[int(w) for w in wide], channels)  # type: ignore[arg-type]
@@ -112,20 +117,22 @@ class MobileNetV2(nn.Module):
                 x = block(x)
         return [*maps, x]
 
-    def freeze(self, blocks: int) -> None:
-        """Keep the first `blocks` entries of `features` as they are: no gradient, batch norm in evaluation mode."""
-        self.frozen = blocks
-        for entry in list(self.features)[:blocks]:
-            entry.requires_grad_(False)
-        self.train(self.training)
+    def own_names(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A trunk of fewer blocks takes the first blocks of each stage."""
+        published = _published_places()
+        theirs = [(mine, published[place]) for mine, place in enumerate(self.places) if place in published]
+        return {
+            f"features.{mine}.{name.removeprefix(f'features.{entry}.')}": tensor
+            for mine, entry in theirs
+            for name, tensor in source.items()
+            if name.startswith(f"features.{entry}.")
+        }
 
-    frozen = 0
 
-    def train(self, mode: bool = True) -> MobileNetV2:
-        super().train(mode)
-        for entry in list(self.features)[: self.frozen]:
-            entry.eval()
-        return self
+def _published_places() -> dict[tuple[int, int], int]:
+    """(stage, block) -> number of the entry in torchvision's `features`, at full depth."""
+    places = [(-1, 0), *((s, b) for s, (_, _, blocks, _) in enumerate(STAGES) for b in range(blocks)), (len(STAGES), 0)]
+    return {place: entry for entry, place in enumerate(places)}
 
 
 def same_padding(module: nn.Module) -> None:

@@ -1,13 +1,15 @@
-"""Heads: feature maps -> boxes and scores. A head is one file here and one line in HEADS."""
+"""Heads: feature maps -> boxes and scores, or a score and a map. A head is one file here and one line in HEADS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from passerby.learn.heads.base import Head
-from passerby.learn.heads.ssd import SSDLite
-from passerby.spec import ModelSpec
+from passerby.learn.heads.pooled import Pooled
+from passerby.learn.heads.ssd import PlainSSD, SSDLite
+from passerby.learn.heads.two_stage import TwoStage
 
-HEADS: dict[str, Callable[[Sequence[int], ModelSpec], Head]] = {
+HEADS: dict[str, type[Head]] = {
     "ssd": SSDLite,
+    "plain_ssd": PlainSSD,
+    "two_stage": TwoStage,
+    "pooled": Pooled,
 }

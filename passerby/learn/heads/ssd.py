@@ -1,14 +1,18 @@
-"""The SSD-Lite head: one extra map, an optional top-down path, and a depthwise-separable predictor a map."""
+"""The SSD heads: extra maps, an optional top-down path, and a predictor a map; SSD-Lite's and the paper's own."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
+from passerby.geometry.layouts import Extra, Layout, find_layout
+from passerby.learn.backbones import BACKBONES
 from passerby.learn.backbones.mobilenet_v2 import conv
 from passerby.learn.boxes import decode
 from passerby.learn.heads.base import Head, Targets
@@ -16,21 +20,23 @@ from passerby.learn.losses import Losses, detection_loss
 from passerby.recipe import Optimiser
 from passerby.spec import ModelSpec
 
-EXTRA = (128, 256)  # squeeze and output channels of the extra map, half of the usual SSD-Lite's 256 and 512
 PRIOR = 0.01  # score of an untrained default box; Lin et al. 2017, "Focal loss", section 4.1
 
 
-class SSDLite(Head):
+class SSD(Head):
     """Logits and offsets of every default box.
 
-    channels  of the backbone's maps, finest (stride 4) first; those at strides 8, 16 and 32 carry default boxes, and
-              so does one map more (stride 64), made of the last
-    spec      its default boxes and classes; of `spec.network` the width multiplier, and fusion: 0: each map is read as
-              it is (SSD-Lite of Sandler et al. 2018, section 6.2); over 0: see `TopDown`
+    channels  of the backbone's maps, finest first; the last ones carry default boxes, and so do the extra maps made of
+              the very last, as the layout says
+    spec      its default boxes and classes; of `spec.network` the layout, the width multiplier, and fusion: 0: each map
+              is read as it is; over 0: see `TopDown`
 
     input     [(B, channels[i], h_i, w_i)]
     output    logits (B, A, classes (sigmoid) or classes + 1 (softmax, background first)), offsets (B, A, 4), in the
               order of `geometry.anchors`
+
+    What it shares and what differs: `make_extra` and `make_predictor` are of SSDLite or PlainSSD.
+    Raises SettingError where the layout ends before the backbone's last map, or its maps cannot be fused.
     """
 
     anchors: Tensor
@@ -44,20 +50,36 @@ class SSDLite(Head):
         boxes = [len(m.sizes) for m in spec.anchors]
         outputs = len(spec.labels) + (spec.scoring == "softmax")
         fusion, width = spec.network["fusion"], spec.network["width_multiplier"]
-        squeeze, extra = (max(16, round(c * width / 8) * 8) for c in EXTRA)
-        self.extra = nn.Sequential(
-            conv(channels[-1], squeeze, 1), conv(squeeze, squeeze, 3, 2, squeeze), conv(squeeze, extra, 1)
-        )
+        self.layout = find_layout(spec.network.get("layout", "f38"))
+        _check(self.layout, spec)
+        extras = [Extra(_width(e.squeeze, width), _width(e.channels, width), *e[2:]) for e in self.layout.extras]
+        read = [*channels[-len(self.layout.strides) :], *(e.channels for e in extras)]
+        made = [self.make_extra(c, e) for c, e in zip(read[len(self.layout.strides) - 1 :], extras, strict=False)]
+        self.extra, self.further = made[0], nn.ModuleList(made[1:])  # apart, since f38 has only the first
         self.outputs = outputs
-        self.fuse = TopDown([*channels, extra], fusion) if fusion else None
-        inputs = [fusion] * len(boxes) if fusion else [*channels[1:], extra]
-        self.logits = nn.ModuleList(_predictor(c, n * outputs) for c, n in zip(inputs, boxes, strict=True))
-        self.offsets = nn.ModuleList(_predictor(c, n * 4) for c, n in zip(inputs, boxes, strict=True))
+        finer = len(channels) - len(self.layout.strides)  # maps that carry no boxes
+        self.fuse = TopDown([channels[finer - 1], *read], fusion) if fusion else None
+        inputs = [fusion] * len(boxes) if fusion else read
+        self.first = finer - 1 if fusion else finer
+        self.logits = nn.ModuleList(self.make_predictor(c, n * outputs) for c, n in zip(inputs, boxes, strict=True))
+        self.offsets = nn.ModuleList(self.make_predictor(c, n * 4) for c, n in zip(inputs, boxes, strict=True))
         self._start()
 
+    @staticmethod
+    @abstractmethod
+    def make_extra(inputs: int, extra: Extra) -> nn.Module:
+        """The convolutions that make one map of the one before, of `inputs` channels."""
+
+    @staticmethod
+    @abstractmethod
+    def make_predictor(inputs: int, outputs: int) -> nn.Sequential:
+        """What turns a map into one number an output and cell; its last module is the convolution with the bias."""
+
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        features = [*maps, self.extra(maps[-1])]
-        features = self.fuse(features) if self.fuse else features[1:]
+        features = list(maps[self.first :])
+        for make, extra in zip((self.extra, *self.further), self.layout.extras, strict=True):
+            features.append(make(_filled(features[-1], extra)))
+        features = self.fuse(features) if self.fuse else features
         logits = [_rows(p(f), self.outputs) for p, f in zip(self.logits, features, strict=True)]
         offsets = [_rows(p(f), 4) for p, f in zip(self.offsets, features, strict=True)]
         return torch.cat(logits, 1), torch.cat(offsets, 1)
@@ -82,6 +104,39 @@ class SSDLite(Head):
             nn.init.constant_(last.bias, -math.log((1 - PRIOR) / PRIOR))
 
 
+class SSDLite(SSD):
+    """Depthwise-separable extra maps and predictors (Sandler et al. 2018, "MobileNetV2", section 6.2)."""
+
+    @staticmethod
+    def make_extra(inputs: int, extra: Extra) -> nn.Module:
+        squeeze, channels, kernel, stride, padding = extra
+        depthwise = conv(squeeze, squeeze, kernel, stride, squeeze)
+        depthwise[0].padding = (padding, padding)  # type: ignore[assignment]
+        return nn.Sequential(conv(inputs, squeeze, 1), depthwise, conv(squeeze, channels, 1))
+
+    @staticmethod
+    def make_predictor(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(conv(inputs, inputs, 3, 1, inputs), nn.Conv2d(inputs, outputs, 1))
+
+
+class PlainSSD(SSD):
+    """Plain convolutions without batch norm, 3 x 3 predictors (Liu et al. 2016, "SSD", section 2 and figure 2)."""
+
+    @staticmethod
+    def make_extra(inputs: int, extra: Extra) -> nn.Module:
+        squeeze, channels, kernel, stride, padding = extra
+        return nn.Sequential(
+            nn.Conv2d(inputs, squeeze, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(squeeze, channels, kernel, stride, padding),
+            nn.ReLU(inplace=True),
+        )
+
+    @staticmethod
+    def make_predictor(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1))
+
+
 class TopDown(nn.Module):
     """Every map brought to one width, with context from the coarser ones and detail from the finest.
 
@@ -89,7 +144,7 @@ class TopDown(nn.Module):
     judged with their surroundings. The map at stride 8 adds the one at stride 4, halved by a depthwise convolution:
     a head of 8 pixels is one cell at stride 8, and where in the cell it lies is written at stride 4.
 
-    input   five maps, strides 4 to 64; output  four maps of `width` channels, strides 8 to 64
+    Strides here are those of layout f38: five maps, strides 4 to 64, become four of `width` channels, strides 8 to 64.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -110,9 +165,33 @@ class TopDown(nn.Module):
         return [smooth(s) for smooth, s in zip(self.smooth, side, strict=True)]
 
 
-def _predictor(channels: int, outputs: int) -> nn.Sequential:
-    """Depthwise 3 x 3, then 1 x 1: SSD-Lite's replacement for a 3 x 3 convolution."""
-    return nn.Sequential(conv(channels, channels, 3, 1, channels), nn.Conv2d(channels, outputs, 1))
+def _check(layout: Layout, spec: ModelSpec) -> None:
+    backbone, name = spec.network["backbone"], spec.network.get("layout", "f38")
+    has = BACKBONES[backbone].strides
+    tail = has[-len(layout.strides) :]
+    if layout.strides != tail or not layout.extras:
+        raise SettingError(
+            f"model.layout: {name} reads the maps at strides {list(layout.strides)}, an SSD on {backbone} those up to "
+            f"its last, {has[-1]}, and makes more of that; set a layout that ends there"
+        )
+    if spec.network["fusion"] and not (layout.halves() and len(has) > len(tail)):
+        raise SettingError(
+            f"model.fusion: the top-down path of {name} on {backbone} lacks a finer map, or maps that each halve the "
+            "one before; set model.fusion=0"
+        )
+
+
+def _width(channels: int, multiplier: float) -> int:
+    """Channels of an extra map times the width multiplier, in eights, at least 16."""
+    return max(16, round(channels * multiplier / 8) * 8)
+
+
+def _filled(x: Tensor, extra: Extra) -> Tensor:
+    """The map, with zeros around it where it has fewer cells than the kernel of the next convolution needs."""
+    rows, columns = extra.missing(x.shape[2]), extra.missing(x.shape[3])
+    if not rows and not columns:
+        return x
+    return nn.functional.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
 
 
 def _rows(x: Tensor, width: int) -> Tensor:

@@ -1,0 +1,51 @@
+"""MobileNetV1 (Howard et al. 2017), scaled in width (alpha), with its maps exposed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from passerby.learn.backbones.base import Backbone, refuse
+from passerby.learn.backbones.mobilenet_v2 import conv, scaled
+
+# channels and stride of each depthwise-separable block after the stem: Howard et al. 2017, table 1
+BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
+
+
+class MobileNetV1(Backbone):
+    """The trunk, giving at each of the strides 4, 8, 16 and 32 the last map of that stride.
+
+    width  multiplies channels (alpha of the paper, section 3.3); depth, blocks and last are not of this network
+
+    Parameter names: features.0.0 and .1 (stem convolution, batch norm), features.k.0.0 and .1 (depthwise),
+    features.k.1.0 and .1 (pointwise), k = 1..13.
+    """
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False) -> None:
+        super().__init__()
+        refuse("mobilenet_v1", depth, blocks, last)
+        channels, stride = scaled(32, width), 2
+        layers: list[nn.Module] = [conv(3, channels, 3, 2)]
+        ends: dict[int, tuple[int, int]] = {}  # stride -> its last entry, and that one's channels
+        for base, step in BLOCKS:
+            outputs = scaled(base, width)
+            layers.append(nn.Sequential(conv(channels, channels, 3, step, channels), conv(channels, outputs, 1)))
+            channels, stride = outputs, stride * step
+            ends[stride] = len(layers) - 1, channels
+        self.features = nn.ModuleList(layers)
+        self._taps = {ends[s][0] for s in self.strides}
+        self.channels = tuple(ends[s][1] for s in self.strides)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for i, block in enumerate(self.features):
+            x = block(x)
+            if i in self._taps:
+                maps.append(x)
+        return maps
+
+    def own_names(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return dict(source)
