@@ -177,8 +177,14 @@ def blood_cells() -> str:
         return ""
     data = result("blood_cells")
     s, scores = data["settings"], data["scores"]
-    head = f"{s['data']}: {s['pictures']} pictures, {s['objects']} objects; engine {s['engine']}"
-    rows = [head, "", "| AP50 (VOC area) | |", "|---|---|", f"| **mean of the classes** | **{scores['ap50']:.4f}** |"]
+    head = f"{s['data']}: {s['pictures']} pictures, {s['objects']} objects; engine {s['engine']}."
+    rows = [
+        f"{head} Command: `{data['command']}`",
+        "",
+        "| AP50 (VOC area) | |",
+        "|---|---|",
+        f"| **mean of the classes** | **{scores['ap50']:.4f}** |",
+    ]
     rows += [f"| {k[5:]} | {v:.4f} |" for k, v in scores.items() if k.startswith("ap50/")]
     rows += [f"| mean, 11-point | {scores['ap50_11pt']:.4f} |", f"| COCO AP | {scores['coco_ap']:.4f} |"]
     return "\n".join(rows)
