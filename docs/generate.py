@@ -46,7 +46,7 @@ def pages() -> dict[Path, str]:
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
     blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
     blocks["anchors"] = timing("anchors", "val_")
-    blocks |= {name: timing(name) for name in ("family", "study")}
+    blocks |= {"family": timing("family"), "study": side_by_side("study")}
     blocks |= {"voc2007": published_tables.voc2007(), "coco-cost": published_tables.coco(family_of("family_80"))}
     blocks |= {"cpu-study": published_tables.cpu_study(rows_of("study")), "study-verdicts": verdicts()}
     blocks |= {"blood_cells": blood_cells(), "networks": networks(), "compare": timing("compare")}
@@ -152,6 +152,17 @@ def networks() -> str:
     from passerby.learn.published import sizes_table
 
     return sizes_table()
+
+
+def side_by_side(name: str) -> str:
+    """A benchmark's table turned: a column a row, for few rows of many numbers."""
+    if not (rows := rows_of(name)):
+        return ""
+    first, *keys = rows[0]
+    data = result(name)
+    out = [f"{data['title']}. Machine: {data['machine']}. Command: `{data['command']}`", ""]
+    out += [f"| | {' | '.join(str(r[first]) for r in rows)} |", "|---" * (len(rows) + 1) + "|"]
+    return "\n".join([*out, *(f"| {k} | {' | '.join(str(r[k]) for r in rows)} |" for k in keys)])
 
 
 def rows_of(name: str) -> list[dict]:

@@ -80,8 +80,13 @@ def _as_coco(judged: Judged) -> tuple[list[Any], list[Any], list[Any]]:
             for k in classes:
                 row = {"id": len(annotations) + 1, "image_id": i + 1, "category_id": k + 1, "iscrowd": hazy}
                 annotations.append({**row, **_box(box)})
-        for box, score_, label in zip(pair.found.boxes, pair.found.scores, pair.found.labels, strict=True):
-            found.append({"image_id": i + 1, "category_id": int(label) + 1, **_box(box), "score": float(score_)})
+        boxes = pair.found.boxes.astype(np.float64)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        columns = (np.hstack([boxes[:, :2], sides]), sides.prod(axis=1), pair.found.labels, pair.found.scores)
+        found += [
+            {"image_id": i + 1, "category_id": label + 1, "bbox": box, "area": area, "score": score_}
+            for box, area, label, score_ in zip(*(c.tolist() for c in columns), strict=True)
+        ]
     return images, annotations, found
 
 

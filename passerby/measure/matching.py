@@ -74,6 +74,13 @@ class Matches:
         hits, alarms = (np.cumsum(judged.outcome == what, dtype=np.float64)[last] for what in (HIT, MISS))
         return judged.scores[last], hits, alarms
 
+    @cached_property
+    def by_hit(self) -> tuple[Ints, Ints, Ints]:
+        """The picture of each hit (H,) and false alarm (F,), and how many false alarms stand before each hit (H,)."""
+        judged = self.counted()
+        hit = judged.outcome == HIT
+        return judged.picture[hit], judged.picture[~hit], np.cumsum(~hit)[hit]
+
     def drawn(self, times: Ints) -> Matches:
         """What `match` would say of a data set in which each picture stands as often as drawn; nothing is rematched.
 
@@ -83,15 +90,15 @@ class Matches:
         index = np.repeat(np.arange(len(often)), often)
         starts = np.cumsum(often) - often
         copy = np.arange(len(index)) - starts[index]
-        if self._twins is not None:  # equal scores of one picture: all of the first copy, then all of the second, ...
-            first, nth, size = (column[index] for column in self._twins)
+        if self.twins is not None:  # equal scores of one picture: all of the first copy, then all of the second, ...
+            first, nth, size = (column[index] for column in self.twins)
             place = starts[first] + copy * size + nth
             index[place], copy[place] = index.copy(), copy.copy()
         picture = (np.cumsum(times) - times)[self.picture[index]] + copy
         return Matches(self.scores[index], self.outcome[index], picture, np.repeat(self.objects_in, times))
 
     @cached_property
-    def _twins(self) -> tuple[Ints, Ints, Ints] | None:
+    def twins(self) -> tuple[Ints, Ints, Ints] | None:
         """Of the run of equal scores of one picture that each detection is in: its first, the place in it, its size.
 
         None where all scores of a picture differ.
