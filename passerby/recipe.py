@@ -91,6 +91,7 @@ class Augment:
     shift: float = 0.0  # up to this share of the side, across and down
     zoom: float = 0.0  # side times 1 - zoom to 1 + zoom
     shear: float = 0.0  # degrees, either way
+    hide: float = 0.0  # probability of greying each cell of a coarse grid, in half of the pictures
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -12,7 +14,7 @@ from passerby.records import Pixels, Truth
 
 
 def augment(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator) -> tuple[Pixels, Truth]:
-    """One random version of a picture: part or larger canvas, flip, colours.
+    """One random version of a picture: part or larger canvas, shift, zoom and shear, flip.
 
     pixels   (H, W, 3) uint8
     truth    boxes in pixels of that picture
@@ -22,6 +24,8 @@ def augment(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator
         pixels, truth = crop(pixels, truth, how, rng)
     elif rng.random() < how.expand:
         pixels, truth = expand(pixels, truth, how.expand_scale, rng)
+    if how.shift or how.zoom or how.shear:
+        pixels, truth = warp(pixels, truth, how, rng)
     if rng.random() < how.flip:
         pixels, truth = flip(pixels, truth)
     return pixels, truth
@@ -53,6 +57,27 @@ def expand(pixels: Pixels, truth: Truth, scale: float, rng: np.random.Generator)
     return canvas, Truth(truth.boxes + np.array([x, y, x, y], np.float32), truth.labels, truth.difficult, truth.ignore)
 
 
+def warp(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator) -> tuple[Pixels, Truth]:
+    """The picture shifted, zoomed and sheared about its centre; its border goes on outwards as it is there.
+
+    A box becomes the box around its sheared corners, cut at the border as `cut` does it.
+    """
+    height, width = pixels.shape[:2]
+    zoom = 1 + how.zoom * rng.uniform(-1, 1)
+    slant = math.tan(math.radians(how.shear * rng.uniform(-1, 1)))
+    right, down = how.shift * rng.uniform(-1, 1, 2) * (width, height)
+    turn = np.array([[zoom, zoom * slant], [0, zoom]])
+    centre = np.array([width / 2, height / 2])
+    move = centre - turn @ centre + np.array([right, down])
+    half = turn @ (0.5, 0.5) - 0.5  # cv2 counts from the middle of the first pixel, boxes from its corner
+    matrix = np.column_stack([turn, move + half])
+    out = cv2.warpAffine(pixels, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    corners = truth.boxes[:, [[0, 1], [2, 1], [0, 3], [2, 3]]] @ turn.T + move
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).astype(np.float32)
+    moved = Truth(boxes, truth.labels, truth.difficult, truth.ignore)
+    return np.asarray(out, np.uint8), cut(moved, 0, 0, width, height)
+
+
 def flip(pixels: Pixels, truth: Truth) -> tuple[Pixels, Truth]:
     """Left and right exchanged; twice gives the picture back."""
     width = pixels.shape[1]
@@ -62,7 +87,7 @@ def flip(pixels: Pixels, truth: Truth) -> tuple[Pixels, Truth]:
 
 
 def colour(pixels: Pixels, how: Augment, rng: np.random.Generator) -> Pixels:
-    """Brightness, contrast, saturation and hue, each with probability `how.colour`; seldom grey or blurred.
+    """Brightness, contrast, saturation and hue, each with probability `how.colour`; seldom grey, blurred or hidden.
 
     pixels  (H, W, 3) uint8; applied to the resized picture, which is smaller
     """
@@ -81,4 +106,17 @@ def colour(pixels: Pixels, how: Augment, rng: np.random.Generator) -> Pixels:
         pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     if rng.random() < how.blur:
         pixels = np.asarray(cv2.GaussianBlur(pixels, (3, 3), 0), np.uint8)
-    return pixels
+    return hide(pixels, how.hide, rng) if how.hide and rng.random() < 0.5 else pixels
+
+
+def hide(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
+    """Cells of a grid of 4 to 8 a side greyed, each with probability `share`.
+
+    What tells a class most is missing now and then, so the rest of the object has to be looked at too, and maps cover
+    more of it: Singh and Lee 2017, "Hide-and-seek".
+    """
+    height, width = pixels.shape[:2]
+    cells = int(rng.integers(4, 9))
+    hidden = rng.random((cells, cells)) < share
+    rows, columns = np.arange(height) * cells // height, np.arange(width) * cells // width
+    return np.where(hidden[rows][:, columns, None], np.uint8(GREY), pixels)

@@ -18,12 +18,14 @@ from passerby.data.cache import Cache, Teller, open_cache, side_needed
 from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
 from passerby.geometry.assign import assign
+from passerby.geometry.part import cut
 from passerby.geometry.resize import fit
 from passerby.learn.augment import augment, colour
+from passerby.learn.crops import Crop, output_of
 from passerby.learn.heads.base import Targets
 from passerby.pictures import read_picture
 from passerby.recipe import Recipe
-from passerby.records import Pixels, SampleSet, Truth
+from passerby.records import Pixels, Sample, SampleSet, Truth
 from passerby.spec import ModelSpec
 
 Key = tuple[int, ...]  # epoch, sample; a picture that an epoch shows again has the number of the turn as well
@@ -54,7 +56,7 @@ class TrainingPictures(Dataset[Batch]):
         index = key[1]
         sample = self.samples[index]
         rng = np.random.default_rng((self.recipe.run.seed, *key))
-        pixels, truth = augment(*self._take(index), self.recipe.augment, rng)
+        pixels, truth = augment(*take(sample, index, self.cache), self.recipe.augment, rng)
         pixels, placement = fit(pixels, self.spec.width, self.spec.height, self.spec.resize)
         pixels = colour(pixels, self.recipe.augment, rng)
         truth = Truth(placement.forth(truth.boxes), truth.labels, truth.difficult, truth.ignore)
@@ -68,17 +70,45 @@ class TrainingPictures(Dataset[Batch]):
             torch.tensor(index),
         )
 
-    def _take(self, index: int) -> tuple[Pixels, Truth]:
-        """A picture, from the cache where there is one, and its truth in the pixels that it has there."""
+
+class LabelledPictures(Dataset[Batch]):
+    """One augmented picture per key with what the whole of it is: `targets.labels` (1, 1), 0 for the background."""
+
+    def __init__(self, samples: SampleSet, spec: ModelSpec, recipe: Recipe, cache: Cache | None = None) -> None:
+        self.samples, self.spec, self.recipe, self.cache = samples, spec, recipe, cache
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: Key) -> Batch:
+        index = key[1]
         sample = self.samples[index]
-        if self.cache is None:
-            return read_picture(sample.path), sample.truth
-        pixels = self.cache[index]
-        full, now = self.cache.full_size(index), (pixels.shape[1], pixels.shape[0])
-        if now == full:
-            return pixels, sample.truth
-        scale = np.array(now, np.float32) / np.array(full, np.float32)
-        return pixels, replace(sample.truth, boxes=sample.truth.boxes * np.tile(scale, 2))
+        rng = np.random.default_rng((self.recipe.run.seed, *key))
+        pixels, truth = take(sample, index, self.cache)
+        if isinstance(sample, Crop):
+            x, y, width, height = sample.part
+            pixels, truth = pixels[y : y + height, x : x + width], cut(truth, x, y, width, height)
+        pixels, _ = augment(pixels, truth, self.recipe.augment, rng)
+        pixels, _ = fit(pixels, self.spec.width, self.spec.height, self.spec.resize)
+        pixels = colour(pixels, self.recipe.augment, rng)
+        nothing = torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+        return Batch(
+            torch.from_numpy(np.require(pixels, requirements=["C", "W"])),
+            Targets(torch.tensor([output_of(sample)]), *nothing),
+            torch.tensor(index),
+        )
+
+
+def take(sample: Sample, index: int, cache: Cache | None) -> tuple[Pixels, Truth]:
+    """A picture, from the cache where there is one, and its truth in the pixels that it has there."""
+    if cache is None:
+        return read_picture(sample.path), sample.truth
+    pixels = cache[index]
+    full, now = cache.full_size(index), (pixels.shape[1], pixels.shape[0])
+    if now == full:
+        return pixels, sample.truth
+    scale = np.array(now, np.float32) / np.array(full, np.float32)
+    return pixels, replace(sample.truth, boxes=sample.truth.boxes * np.tile(scale, 2))
 
 
 def stack(parts: Sequence[Batch]) -> Batch:
@@ -152,13 +182,14 @@ def make_loader(
 
     cache  of these samples' pixels, as `cache_of` gives it; None: pictures are decoded each time
     """
-    empty = [i for i, s in enumerate(samples) if s.truth.ignore.all()]
+    detects = spec.task == "detect"
+    empty = [i for i, s in enumerate(samples) if (s.truth.ignore.all() if detects else output_of(s) == 0)]
     order = EpochOrder(len(samples), recipe.run.batch, recipe.run.seed, empty, recipe.data.negative_share)
     workers = recipe.run.workers
     if workers:
         cv2.setNumThreads(1)  # a forked worker that inherits OpenCV's threads hangs when it ends them
     loader: DataLoader[Batch] = DataLoader(
-        TrainingPictures(samples, spec, recipe, cache),
+        (TrainingPictures if detects else LabelledPictures)(samples, spec, recipe, cache),
         batch_sampler=order,
         collate_fn=stack,
         num_workers=workers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from passerby.data import join
 from passerby.data.cache import Teller
-from passerby.data.classes import parse_classes
-from passerby.data.default_boxes import cap_warning
-from passerby.data.kinds import summary
-from passerby.errors import DataError, SettingError, TrainingError, did_you_mean
+from passerby.errors import SettingError, TrainingError, did_you_mean
 from passerby.files import written_whole
 from passerby.learn import checkpoint
 from passerby.learn.curves import draw_curves
-from passerby.learn.engine import TorchEngine
+from passerby.learn.heads import HEADS
 from passerby.learn.heads.base import Targets
 from passerby.learn.loader import Batch, cache_of, make_loader
 from passerby.learn.machine import choose_device, choose_precision, device_name, keep_memory, seed_everything
 from passerby.learn.network import Detector, Habits, build, spec_of
 from passerby.learn.optimise import Average, make_optimiser, rate_at
+from passerby.learn.tasks import TASKS, Task
+from passerby.learn.validated import Validated
 from passerby.learn.weights import habits_of, load_backbone
-from passerby.measure.evaluate import Report, evaluate, load_boxes
-from passerby.measure.operating_point import best_f1
 from passerby.recipe import Optimiser, Recipe
 from passerby.records import SampleSet
-from passerby.runtime.detector import Detector as Predictor
 from passerby.spec import ModelSpec
-
-FLOOR = 0.01  # scores under this are dropped when measuring: Liu et al. 2016, "SSD", section 3
-METRICS = ("average_precision", "miss_rate", "at_threshold")
-BEST_BY = {"ap50": 1, "ap50_11pt": 1, "f1": 1, "mr2": -1, "miss_at_1fppi": -1}  # what may choose; -1: less is better
 
 
 def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path:
@@ -51,24 +42,16 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
 
     Raises SettingError, DataError and ModelError before the first step, TrainingError when the loss is not a number.
     """
-    run, how = recipe.run, recipe.optimiser
+    run, how, task = recipe.run, recipe.optimiser, task_of(recipe)
     check_settings(recipe)
     seed_everything(run.seed)
     keep_memory()
     if run.threads:
         torch.set_num_threads(run.threads)
-    train_set = _read(recipe.data.train, recipe, "train", tell)
-    val_set = _read(recipe.data.val, recipe, "val", tell)
-    if run.limit:
-        train_set = SampleSet(train_set.samples[: run.limit], train_set.labels, train_set.source, train_set.notes)
-    for field, part, so in (("train", train_set, "nothing can be learnt"), ("val", val_set, "no score can choose")):
-        if not any((~s.truth.ignore & ~s.truth.difficult).any() for s in part):
-            raise DataError(f"data.{field} ({part.source}) holds no object that counts, so {so}; name labelled data")
-
+    train_set, val_set = task.read(recipe, tell)
     trainee = prepare(recipe, tell)
     network, spec, average, device = trainee.network, trainee.spec, trainee.average, trainee.device
-    named = f"{' '.join(recipe.data.train)} --root {recipe.data.root}"
-    if warning := cap_warning(train_set, spec, how.match_iou, run.recall_warning, named):
+    if warning := task.ready(network, spec, train_set, recipe):
         tell.line(warning)
     state = checkpoint.State()
     last, best = out / "last.safetensors", out / "best.safetensors"
@@ -92,7 +75,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
         order.epoch = state.epoch
         network.train()
         clock = Clock()
-        sums = np.zeros(2)
+        sums = np.zeros(3)
         for batch in clock.waiting(iter(loader)):
             rate = rate_at(state.step, steps, warmup, how)
             losses = trainee.step(batch, rate, how)
@@ -103,14 +86,13 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
             done = state.step - state.epoch * per_epoch
             clock.count(run.batch)
             tell.step(
-                f"epoch {state.epoch + 1}/{run.epochs} step {done}/{per_epoch} loss {sums.sum() / done:.3f} "
+                f"epoch {state.epoch + 1}/{run.epochs} step {done}/{per_epoch} loss {sums[:2].sum() / done:.3f} "
                 f"{clock.rate():.1f} pictures/s, {_duration((steps - state.step) * run.batch / clock.rate())} left"
             )
         state.epoch += 1
         row = {
             "epoch": float(state.epoch),
-            "loss_score": sums[0] / per_epoch,
-            "loss_box": sums[1] / per_epoch,
+            **dict(zip(task.losses, sums / per_epoch, strict=False)),  # only a classifier has something in the third
             "rate": rate,
             "pictures_a_second": clock.rate(),
             "waited_share": clock.waited / clock.total(),
@@ -118,28 +100,37 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
         state.seconds += clock.total()
         shown = average.network if average else network
         if state.epoch % run.evaluate_every == 0 or state.epoch == run.epochs:
-            report = validate(shown, spec, val_set, device)
-            row |= {k: report.scores[k] for k in BEST_BY}
-            score = report.scores[run.best_by] * BEST_BY[run.best_by]
+            found = task.validate(shown, spec, val_set, device)
+            row |= {k: found.scores[k] for k in task.best_by}
+            score = found.scores[run.best_by] * task.best_by[run.best_by]
             if score > state.best:
                 state.best, state.best_epoch = score, state.epoch
-                chosen = _with_facts(spec, recipe, report, state, device, train_set, val_set)
+                chosen = _with_facts(spec, recipe, found, state, device, (task.told, train_set, val_set))
                 checkpoint.save(best, shown, None, None, chosen, recipe, state)
         state.history.append({k: float(v) for k, v in row.items()})
         checkpoint.save(last, network, average, trainee.optimiser, spec, recipe, state)
         with written_whole(out / "history.json") as path:
             path.write_text(json.dumps(state.history, indent=1))
         draw_curves(state.history, out / "curves.png", recipe.name)
-        tell.line(_row_text(row, run.epochs))
+        tell.line(
+            f"epoch {state.epoch}/{run.epochs}  {row['pictures_a_second']:.1f} pictures/s, waited "
+            f"{row['waited_share']:.0%}  {task.row(row)}"
+        )
     tell.line(f"best {run.best_by} {abs(state.best):.4f} at epoch {state.best_epoch}: {best}")
     return best
 
 
+def task_of(recipe: Recipe) -> Task:
+    """What the recipe's head is for; an unknown one is refused where the network is built."""
+    head = HEADS.get(recipe.model.head)
+    return TASKS[head.task if head else "detect"]
+
+
 def check_settings(recipe: Recipe) -> None:
     """Raises SettingError for settings that no step can be made with, or that would be ignored in silence."""
-    run, how, share = recipe.run, recipe.optimiser, recipe.data.negative_share
-    if run.best_by not in BEST_BY:
-        raise SettingError(f"run.best_by: no score '{run.best_by}'{did_you_mean(run.best_by, BEST_BY)}")
+    run, how, share, task = recipe.run, recipe.optimiser, recipe.data.negative_share, task_of(recipe)
+    if run.best_by not in task.best_by:
+        raise SettingError(f"run.best_by: no score '{run.best_by}'{did_you_mean(run.best_by, task.best_by)}")
     if run.batch < 2:
         raise SettingError(f"run.batch is {run.batch}; batch norm needs at least 2 pictures")
     for name in ("epochs", "evaluate_every"):
@@ -149,10 +140,9 @@ def check_settings(recipe: Recipe) -> None:
         raise SettingError(f"data.negative_share is {share:g}, want 0 to 0.9, or -1 for each picture once an epoch")
     if recipe.data.cache_side < 0:
         raise SettingError(f"data.cache_side is {recipe.data.cache_side}, want pixels, or 0 for the least that does")
-    if how.quality and recipe.model.loss != "focal":
-        raise SettingError("optimiser.quality belongs to model.loss=focal; set one or the other")
-    if how.focal_gamma < 1:
-        raise SettingError(f"optimiser.focal_gamma is {how.focal_gamma}, want at least 1")
+    if how.freeze and how.unfreeze >= 0:
+        raise SettingError("optimiser.freeze counts from the start, optimiser.unfreeze from the end; set one of them")
+    task.check(recipe)
 
 
 @dataclass
@@ -166,8 +156,11 @@ class Trainee:
     device: torch.device
     mixed: bool
 
-    def step(self, batch: Batch, rate: float, how: Optimiser) -> tuple[float, float] | None:
-        """One step on one batch: score loss and box loss; None, and nothing changed, when one is not a number."""
+    def step(self, batch: Batch, rate: float, how: Optimiser) -> tuple[float, float, float] | None:
+        """One step on one batch: its two losses and the share that was right; see `losses.Losses`.
+
+        None, and nothing changed, when a loss is not a number.
+        """
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         pixels, *targets = (t.to(self.device, non_blocking=True) for t in (batch.pixels, *batch.targets))
@@ -182,7 +175,7 @@ class Trainee:
         self.optimiser.step()
         if self.average:
             self.average.update(self.network)
-        return score, box
+        return score, box, 0.0 if losses.right is None else losses.right.item()
 
 
 def prepare(recipe: Recipe, tell: Teller) -> Trainee:
@@ -193,20 +186,17 @@ def prepare(recipe: Recipe, tell: Teller) -> Trainee:
     network = build(spec)
     if weights:
         taken = load_backbone(network.backbone, weights)
-        tell.line(f"backbone: {taken} tensors from {weights.name}")
+        tell.line(f"backbone, from {weights.name}: {taken.told()}")
     network.to(device)
     if recipe.run.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.backbone.freeze(recipe.optimiser.freeze)
+    if recipe.optimiser.unfreeze >= 0:
+        network.backbone.unfreeze(recipe.optimiser.unfreeze, recipe.model.backbone)
+    else:
+        network.backbone.freeze(recipe.optimiser.freeze)
     average = Average(network, recipe.optimiser.average) if recipe.optimiser.average else None
     mixed = choose_precision(recipe.run.precision, device)
     return Trainee(network, spec, make_optimiser(network, recipe.optimiser), average, device, mixed)
-
-
-def validate(network: Detector, spec: ModelSpec, samples: SampleSet, device: torch.device) -> Report:
-    """The same `evaluate` as everywhere, on the network as it stands, in float32."""
-    network.eval()
-    return evaluate(Predictor.of(spec, TorchEngine(network, device), FLOOR), samples, METRICS)
 
 
 def why_not_a_number(batch: Batch, samples: SampleSet, step: int, rate: float) -> str:
@@ -249,59 +239,30 @@ class Clock:
         return self.pictures / self.total()
 
 
-def _read(sources: tuple[str, ...], recipe: Recipe, field: str, tell: Teller) -> SampleSet:
-    if not sources:
-        raise SettingError(f"data.{field} is empty; name a data set, e.g. --set data.{field}=voc:scut_head#train_B")
-    classes = recipe.data.classes or recipe.model.labels
-    if (made := parse_classes(classes).labels) != recipe.model.labels:
-        raise SettingError(f"data.classes make {list(made)}, model.labels is {list(recipe.model.labels)}")
-    parts = [load_boxes(s, classes, recipe.data.root) for s in sources]
-    for part in parts:
-        if part.reason:
-            tell.line(f"{field}: read as {part.source}: {part.reason}")
-    samples = join(parts)
-    empty = sum(bool(s.truth.ignore.all()) for s in samples)
-    notes = summary(samples.note_counts())
-    told = f"{field}: {len(samples)} pictures, {samples.objects()} objects"
-    tell.line(told + (f", {empty} pictures without" if empty else "") + (f" ({notes})" if notes else ""))
-    return samples
-
-
 def _with_facts(
     spec: ModelSpec,
     recipe: Recipe,
-    report: Report,
+    found: Validated,
     state: checkpoint.State,
     device: torch.device,
-    train_set: SampleSet,
-    val_set: SampleSet,
+    data: tuple[Callable[[SampleSet], str], SampleSet, SampleSet],
 ) -> ModelSpec:
-    """The spec with its threshold chosen on the validation set, and where the model comes from."""
-    threshold = best_f1(report.judged)
+    """The spec with its thresholds chosen on the validation set, and where the model comes from."""
+    count, train_set, val_set = data
+    thresholds, rules = found.settle()
     facts: dict[str, Any] = {
         "recipe": recipe.name,
-        "trained_on": f"{train_set.source}: {len(train_set)} pictures, {train_set.objects()} objects",
+        "trained_on": f"{train_set.source}: {count(train_set)}",
         "data_licence": recipe.data.licence or "not stated",
-        "chosen_on": f"{val_set.source}: {len(val_set)} pictures, {val_set.objects()} objects",
+        "chosen_on": f"{val_set.source}: {count(val_set)}",
         "backbone_weights": recipe.model.weights or "none",
         "epoch": state.epoch,
         "epochs": recipe.run.epochs,
         "hours": round(state.seconds / 3600, 2),
         "machine": device_name(device),
-        "val_" + recipe.run.best_by: round(report.scores[recipe.run.best_by], 4),
-        "threshold_rule": "best F1 at IoU 0.5 on the pictures it was chosen on",
+        "val_" + recipe.run.best_by.removeprefix("val_"): round(found.scores[recipe.run.best_by], 4),
     }
-    return spec.with_(threshold=threshold, provenance=facts)
-
-
-def _row_text(row: dict[str, float], epochs: int) -> str:
-    text = (
-        f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss_score']:.3f} + {row['loss_box']:.3f}  "
-        f"{row['pictures_a_second']:.1f} pictures/s, waited {row['waited_share']:.0%}"
-    )
-    if "ap50" in row:
-        text += f"  val AP50 {row['ap50']:.4f}  MR^-2 {row.get('mr2', math.nan):.4f}"
-    return text
+    return spec.with_(**thresholds, provenance=facts | rules)
 
 
 def _duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from passerby.recipe import Optimiser
 
 
 def make_optimiser(network: nn.Module, how: Optimiser) -> torch.optim.Optimizer:
-    """SGD or AdamW; weight decay on convolution weights only.
+    """SGD, Adam or AdamW; weight decay on convolution weights only (of Adam: its gradient is added to the others').
 
     Raises SettingError for another kind, or an unknown box loss.
     """
@@ -27,7 +27,9 @@ def make_optimiser(network: nn.Module, how: Optimiser) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, lr=how.rate, momentum=how.momentum, nesterov=how.nesterov)
     if how.kind == "adamw":
         return torch.optim.AdamW(groups, lr=how.rate)
-    raise SettingError(f"optimiser.kind: '{how.kind}' is unknown (known: adamw, sgd)")
+    if how.kind == "adam":
+        return torch.optim.Adam(groups, lr=how.rate)
+    raise SettingError(f"optimiser.kind: '{how.kind}' is unknown (known: adam, adamw, sgd)")
 
 
 def rate_at(step: int, steps: int, warmup: int, how: Optimiser) -> float:

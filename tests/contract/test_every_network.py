@@ -24,10 +24,12 @@ from passerby.learn.weights import load_backbone  # noqa: E402
 from passerby.recipe import Model, Optimiser  # noqa: E402
 from passerby.spec import ModelSpec  # noqa: E402
 
-PAIRS = list(itertools.product(BACKBONES, HEADS))
+DETECTORS = [name for name, head in HEADS.items() if head.task == "detect"]
+PAIRS = list(itertools.product(BACKBONES, DETECTORS))
+CLASSIFIERS = list(itertools.product(BACKBONES, sorted(set(HEADS) - set(DETECTORS))))
 # every row once: an export takes seconds
 EXPORTED = [
-    *itertools.islice(zip(itertools.cycle(BACKBONES), itertools.cycle(HEADS)), max(len(BACKBONES), len(HEADS))),
+    *itertools.islice(zip(itertools.cycle(BACKBONES), itertools.cycle(DETECTORS)), max(len(BACKBONES), len(DETECTORS))),
     ("vgg16", "plain_ssd"),
 ]
 SIDES = (65, 131)  # odd, and no square
@@ -162,3 +164,41 @@ def test_the_layer_table_holds_every_parameter(backbone, head):
         layers = layers_of(network, spec)
         assert sum(x.parameters for x in layers) == sum(p.numel() for p in network.parameters())
         assert all(np.prod(x.shape) * 4 == x.memory for x in layers)
+
+
+def classifier(backbone, head, **changes):
+    """The smallest Model of a head that looks at whole pictures."""
+    return Model(
+        name="tiny", height=SIDES[0], width=SIDES[1], backbone=backbone, head=head, width_multiplier=0.1,
+        loss="cross_entropy", labels=("cat", "dog"), **changes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("backbone", "head"), CLASSIFIERS)
+def test_scores_and_maps_come_out_at_an_odd_size_and_the_file_gives_the_same(backbone, head):
+    spec = spec_of(classifier(backbone, head))
+    again = ModelSpec.from_json(spec.to_json())
+    assert (again.task, again.anchors, again.scoring) == ("localise", (), "softmax")
+    network = shaken(build(again))
+    with torch.no_grad():
+        scores, maps = Decoded(network)(pictures(1))
+    stride = BACKBONES[backbone].strides[-1]
+    assert scores.shape == (1, 2)
+    assert maps.shape == (1, 3, -(-SIDES[0] // stride), -(-SIDES[1] // stride))
+    assert ((scores >= 0) & (scores <= 1)).all()
+    noise = [p.numpy() for p in pictures(2)]
+    assert compare(network, spec, to_bytes(network, spec), noise).good()
+    layers = layers_of(network, spec)
+    assert sum(x.parameters for x in layers) == sum(p.numel() for p in network.parameters())
+    assert layers[-1].shape == tuple(maps.shape[1:])
+
+
+@pytest.mark.parametrize(("backbone", "head"), CLASSIFIERS)
+def test_the_loss_of_a_classifier_is_finite_and_reaches_every_parameter(backbone, head):
+    network = build(spec_of(classifier(backbone, head))).train()
+    targets = Targets(torch.tensor([[0], [2]]), torch.zeros(2, 0, 4), torch.zeros(2, 0, 4), torch.zeros(2, 0))
+    losses = network.losses(pictures(), targets, Optimiser(l2=0.1))
+    (losses.score + losses.box).backward()
+    assert torch.isfinite(losses.score + losses.box)
+    idle = {n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
+    assert idle <= {"backbone.norm.scale"}  # VGG16's, of the map at stride 8, which is not read

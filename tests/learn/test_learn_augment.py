@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from passerby.geometry.part import cut
 from passerby.geometry.resize import GREY, fit
-from passerby.learn.augment import augment, colour, crop, expand, flip
+from passerby.learn.augment import augment, colour, crop, expand, flip, hide, warp
 from passerby.recipe import Augment
 from passerby.records import Truth
 
@@ -206,3 +208,63 @@ def test_blur_smooths(make_pixels):
     pixels = make_pixels(32, 32)
     soft = colour(pixels, Augment(colour=0, grey=0, blur=1), np.random.default_rng(0))
     assert soft.std() < 0.8 * pixels.std()
+
+
+class Drawn:
+    """A generator whose uniform numbers are all the same."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def uniform(self, low, high, size=None):
+        return self.value if size is None else np.full(size, self.value)
+
+
+def test_a_shift_by_hand(painted):
+    pixels, truth = painted
+    moved, there = warp(pixels, truth, Augment(shift=0.1), Drawn(1))  # 16 pixels to the right, 11 down
+    assert np.array_equal(moved[11:, 16:], pixels[:-11, :-16])
+    assert np.array_equal(moved[0], moved[11])  # the border goes on outwards
+    first = [[20, 21, 50, 61], [66, 11, 106, 41], [116, 51, 156, 110], [36, 71, 76, 110], [146, 16, 160, 31]]
+    assert there.boxes.tolist() == first
+    assert there.ignore.tolist() == [False, False, False, False, False]  # the last keeps exactly half
+
+
+def test_zoom_and_shear_by_hand():
+    truth = Truth.of([(70, 45, 90, 65)])
+    pixels = np.zeros((110, 160, 3), np.uint8)
+    assert warp(pixels, truth, Augment(zoom=0.5), Drawn(1))[1].boxes.tolist() == [[65, 40, 95, 70]]
+    # by 45 degrees x grows by y: 10 pixels over the centre 10 to the left, under it 10 to the right
+    assert warp(pixels, truth, Augment(shear=45), Drawn(1))[1].boxes[0] == pytest.approx([60, 45, 100, 65], abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_boxes_stay_round_their_pixels_when_shifted_zoomed_and_sheared(painted, seed):
+    pixels, truth = painted
+    moved, there = warp(pixels, truth, Augment(shift=0.2, zoom=0.3, shear=10), np.random.default_rng(seed))
+    assert moved.shape == pixels.shape
+    height, width = pixels.shape[:2]
+    for box, number in zip(there.boxes, there.labels, strict=True):
+        at_border = number == 1 or min(box[:2]) <= 2 or box[2] >= width - 2 or box[3] >= height - 2
+        if not at_border:  # there it goes on outwards, under its box
+            seen = where(moved, int(number), near=100)
+            assert np.abs(np.array(seen) - box).max() <= 2
+
+
+def test_hidden_cells_are_grey_and_as_many_as_asked(make_pixels):
+    pixels = make_pixels(96, 80)
+    rng = np.random.default_rng(0)
+    shares = []
+    for _ in range(50):
+        grey = (hide(pixels, 0.3, rng) == GREY).all(axis=2)
+        shares.append(grey.mean())
+    assert np.mean(shares) == pytest.approx(0.3, abs=0.05)
+    assert (hide(pixels, 1.0, rng) == GREY).all()
+    assert np.array_equal(hide(pixels, 0.0, rng), pixels)
+
+
+def test_half_of_the_pictures_have_hidden_cells(make_pixels, still):
+    pixels = make_pixels(64, 64)
+    how = dataclasses.replace(still, hide=0.5)
+    hidden = [not np.array_equal(colour(pixels, how, np.random.default_rng(k)), pixels) for k in range(100)]
+    assert 35 < sum(hidden) < 65

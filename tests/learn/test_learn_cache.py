@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from passerby.data import load_data
 from passerby.errors import DataError, ModelError, SettingError, SourceError
 from passerby.learn import loader as rooms
-from passerby.learn.loader import TrainingPictures, cache_of, make_loader, stack
+from passerby.learn.loader import TrainingPictures, cache_of, make_loader, stack, take
 from passerby.learn.loop import train
 from passerby.learn.network import spec_of
 from passerby.pictures import read_picture
@@ -94,7 +94,7 @@ def test_truth_is_in_the_pixels_of_the_cache(pictures, still):
     assert cache.shrunk() == 6
     data = TrainingPictures(samples, spec, recipe, cache)
     for i, sample in enumerate(samples):
-        pixels, truth = data._take(i)
+        pixels, truth = take(sample, i, cache)
         assert pixels.shape == (72, 72, 3)
         np.testing.assert_allclose(truth.boxes, sample.truth.boxes * 0.75, rtol=1e-6)
         for x0, y0, x1, y1 in np.round(truth.boxes).astype(int).tolist():
@@ -104,12 +104,12 @@ def test_truth_is_in_the_pixels_of_the_cache(pictures, still):
 
 
 def test_sides_of_one_picture_may_shrink_by_a_little_more_or_less(pictures, tmp_path, still):
-    samples, spec, recipe, _ = pictures(augment=still)
+    samples, _, _, _ = pictures(augment=still)
     odd = cv2.resize(cv2.imread(str(samples[0].path)), (331, 100))
     assert cv2.imwrite(str(samples[0].path), odd)
-    samples, spec, recipe, cache = pictures("data.cache_side=64", augment=still)
+    samples, _, _, cache = pictures("data.cache_side=64", augment=still)
     assert (samples[0].width, samples[0].height) == (331, 100)
-    pixels, truth = TrainingPictures(samples, spec, recipe, cache)._take(0)
+    pixels, truth = take(samples[0], 0, cache)
     assert pixels.shape == (64, 212, 3)  # 331 * 0.64 = 211.84
     scale = np.array([212 / 331, 0.64] * 2, np.float32)
     np.testing.assert_allclose(truth.boxes, samples[0].truth.boxes * scale, rtol=1e-6)

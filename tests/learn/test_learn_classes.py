@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from passerby.errors import SettingError
-from passerby.learn.loop import _read
+from passerby.learn.detecting import read_boxes
 from passerby.recipe import Data, Model, Recipe
 
 
@@ -33,7 +33,7 @@ def recipe(make_voc):
 def test_names_are_merged_ignored_and_left_out(recipe):
     told = Told()
     recipe = recipe.set("data.classes=person=pedestrian+rider,ignore=crowd")
-    found = _read(recipe.data.train, recipe, "train", told)
+    found = read_boxes(recipe.data.train, recipe, "train", told)
     assert found.labels == ("person",)
     assert found[0].truth.labels.tolist() == [0, 0, 0]
     assert found[0].truth.ignore.tolist() == [False, False, True]
@@ -43,12 +43,12 @@ def test_names_are_merged_ignored_and_left_out(recipe):
 
 
 def test_without_classes_the_labels_are_looked_for_by_name(recipe):
-    assert _read(recipe.data.train, recipe, "train", Told()).objects() == 0
+    assert read_boxes(recipe.data.train, recipe, "train", Told()).objects() == 0
 
 
 def test_classes_that_do_not_make_the_labels_are_refused(recipe):
     with pytest.raises(SettingError, match=r"data\.classes make \['people'\], model\.labels is \['person'\]"):
-        _read(recipe.data.train, recipe.set("data.classes=people=rider"), "train", Told())
+        read_boxes(recipe.data.train, recipe.set("data.classes=people=rider"), "train", Told())
 
 
 def test_a_recipe_keeps_its_classes(recipe):

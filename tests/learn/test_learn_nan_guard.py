@@ -10,7 +10,7 @@ import torch
 
 from passerby.data import load_data
 from passerby.errors import TrainingError
-from passerby.learn import loop
+from passerby.learn import detecting, loop
 from passerby.learn.heads.base import Targets
 from passerby.learn.loader import Batch
 from passerby.learn.loop import train, why_not_a_number
@@ -24,7 +24,7 @@ def spoil(monkeypatch):
     """Put a box into the training pictures that no reader lets through: object 1 of picture p1."""
 
     def put(box):
-        read = loop._read
+        read = detecting.read_boxes
 
         def spoiled(sources, recipe, field, tell):
             found = read(sources, recipe, field, tell)
@@ -39,7 +39,7 @@ def spoil(monkeypatch):
             samples[1] = dataclasses.replace(samples[1], truth=truth)
             return SampleSet(tuple(samples), found.labels, found.source, found.notes)
 
-        monkeypatch.setattr(loop, "_read", spoiled)
+        monkeypatch.setattr(detecting, "read_boxes", spoiled)
 
     return put
 

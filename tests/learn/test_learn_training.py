@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import cv2
@@ -11,10 +10,11 @@ import safetensors.torch
 import torch
 
 from passerby.errors import DataError, SettingError
-from passerby.learn import loop
+from passerby.learn import detecting
 from passerby.learn.checkpoint import load_network
 from passerby.learn.heads import ssd
 from passerby.learn.loop import train
+from passerby.learn.tasks import TASKS
 from passerby.recipe import Recipe
 
 SWIFT = ("optimiser.kind=adamw", "optimiser.rate=0.01", "run.epochs=40", "run.evaluate_every=20")
@@ -116,17 +116,18 @@ def test_the_best_checkpoint_holds_the_average_its_threshold_and_where_it_comes_
 
 @pytest.mark.usefixtures("no_curves")
 @pytest.mark.parametrize(
-    ("name", "scores"), [(n, (0.9, 0.3, 0.5) if n in LESS_IS_BETTER else (0.2, 0.6, 0.4)) for n in sorted(loop.BEST_BY)]
+    ("name", "scores"),
+    [(n, (0.9, 0.3, 0.5) if n in LESS_IS_BETTER else (0.2, 0.6, 0.4)) for n in sorted(detecting.BEST_BY)],
 )
 def test_the_best_epoch_has_the_highest_score_or_the_lowest_where_less_is_better(run, monkeypatch, name, scores):
-    given, real = iter(scores), loop.validate
+    given, task = iter(scores), TASKS["detect"]
 
     def pretend(*args):
-        report = real(*args)
-        assert name in report.scores
-        return dataclasses.replace(report, scores={**report.scores, name: next(given)})
+        found = task.validate(*args)
+        assert name in found.scores
+        return found._replace(scores={**found.scores, name: next(given)})
 
-    monkeypatch.setattr(loop, "validate", pretend)
+    monkeypatch.setitem(TASKS, "detect", task._replace(validate=pretend))
     _, _, best = run("run.epochs=3", f"run.best_by={name}")
     _, spec, _ = load_network(best)
     assert spec.provenance["epoch"] == 2
@@ -141,7 +142,7 @@ def test_the_best_epoch_has_the_highest_score_or_the_lowest_where_less_is_better
         ("optimiser.box_loss=iou", r"optimiser\.box_loss: 'iou' is unknown"),
         ("run.precision=float16", r"run\.precision: 'float16' is unknown"),
         ("run.device=gpu", r"run\.device: 'gpu' is no device"),
-        ("optimiser.kind=adam", r"optimiser\.kind: 'adam' is unknown"),
+        ("optimiser.kind=adamax", r"optimiser\.kind: 'adamax' is unknown"),
         ("run.batch=5", r"run\.batch=5 but there are only 4 training pictures"),
         ("data.train=", r"data\.train is empty"),
         ("data.val=", r"data\.val is empty"),

@@ -41,4 +41,4 @@ def dilate(backbone: Backbone, name: str, stride: int) -> None:
             now *= m.stride[0]
         if m.kernel_size[0] > 1:
             m.dilation = (reach, reach)
-            m.padding = (reach * (m.kernel_size[0] // 2),) * 2  # type: ignore[assignment]
+            m.padding = (reach * (m.kernel_size[0] // 2),) * 2

@@ -42,6 +42,9 @@ class Pooled(Head):
         self.register_buffer("weights", torch.ones(outputs), persistent=False)
         nn.init.xavier_uniform_(self.dense.weight)
         nn.init.zeros_(self.dense.bias)
+        # What all outputs share is nothing to a softmax, but would lie over every map; no gradient brings it back.
+        with torch.no_grad():
+            self.dense.weight -= self.dense.weight.mean(0)
 
     def balance(self, counts: Sequence[int]) -> None:
         """Let every class weigh alike in the loss: pictures of class c weigh N / (classes x counts[c]).
