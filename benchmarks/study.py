@@ -1,7 +1,7 @@
-"""SSD against Faster R-CNN: one backbone, one data set, the same number of pictures seen; what each costs and finds.
+"""Finished runs side by side: how they were trained, what they find in people's pictures, what they cost.
 
-The two runs are trained first (docs/study.md has the commands); this exports them and compares the files.
-python benchmarks/study.py --root DIR --run RUN --run RUN    where DIR holds person_boxes
+The runs are trained first (docs/study.md, docs/guides/localise.md); this exports and compares them.
+python benchmarks/study.py --root DIR --run RUN --run RUN [--name RESULT]    where DIR holds person_boxes
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--run", dest="runs", type=Path, action="append", required=True)
+    parser.add_argument("--name", default="study")
     parser.add_argument("--html", type=Path)
     given = parser.parse_args()
     examples = [f.pixels for f in open_source(Path(__file__).parent.parent / "examples" / "pictures")]
@@ -45,9 +46,10 @@ def main() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     told = json.loads(done.stdout)
     rows = [row(run, model) for run, model in zip(given.runs, told["models"], strict=True)]
-    save("study", f"SSD against Faster R-CNN on {DATA}, {told['settings']['pictures']} pictures; ONNX Runtime", rows)
+    names = " and ".join(run.name for run in given.runs)
+    save(given.name, f"{names} on {DATA}, {told['settings']['pictures']} pictures; ONNX Runtime", rows)
     words = [said(v) for v in told["verdicts"]]
-    (RESULTS / "study_verdicts.json").write_text(json.dumps(words, indent=1) + "\n")
+    (RESULTS / f"{given.name}_verdicts.json").write_text(json.dumps(words, indent=1) + "\n")
 
 
 def said(verdict: dict) -> str:

@@ -46,9 +46,10 @@ def pages() -> dict[Path, str]:
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
     blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
     blocks["anchors"] = timing("anchors", "val_")
-    blocks |= {"family": timing("family"), "study": side_by_side("study")}
+    blocks |= {"family": timing("family"), "study": side_by_side("study"), "free-boxes": side_by_side("free_boxes")}
     blocks |= {"voc2007": published_tables.voc2007(), "coco-cost": published_tables.coco(family_of("family_80"))}
-    blocks |= {"cpu-study": published_tables.cpu_study(rows_of("study")), "study-verdicts": verdicts()}
+    blocks |= {"cpu-study": published_tables.cpu_study(rows_of("study")), "study-verdicts": verdicts("study")}
+    blocks["free-verdicts"] = verdicts("free_boxes")
     blocks |= {"blood_cells": blood_cells(), "networks": networks(), "compare": timing("compare")}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
         text = path.read_text(encoding="utf-8")
@@ -175,11 +176,11 @@ def family_of(name: str) -> dict[str, dict]:
     return {row["network"]: row for row in rows_of(name)}
 
 
-def verdicts() -> str:
-    """What `passerby compare` says of the study's two detectors, in words."""
-    if not (ROOT / "benchmarks" / "results" / "study_verdicts.json").exists():
+def verdicts(name: str) -> str:
+    """What `passerby compare` says of a study's detectors, in words."""
+    if not (ROOT / "benchmarks" / "results" / f"{name}_verdicts.json").exists():
         return ""
-    return "\n".join(f"* {sentence}" for sentence in result("study_verdicts"))
+    return "\n".join(f"* {sentence}" for sentence in result(f"{name}_verdicts"))
 
 
 def blood_cells() -> str:

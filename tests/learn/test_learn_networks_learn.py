@@ -14,6 +14,7 @@ SIZES = "sizes=[[16],[30],[40],[60],[60],[60],[60]]"  # at 64 pixels four of its
 ROWS = {  # settings of the model, learning rate, epochs; without batch norm steps must be smaller and more
     "mb2-ssd-lite-f38": (("layout=f38_wide", "last=true"), 0.01, 30),
     "mb2-ssd-lite": (("layout=six", "last=true", "loss=mining"), 0.01, 30),
+    "mb2-tiny-ssd-lite": (("width_multiplier=0.35", "depth_multiplier=0.5"), 0.01, 30),
     "mb1-ssd": ((*V1, "head=plain_ssd", "layout=six", "loss=mining"), 4e-3, 40),
     "mb1-ssd-lite": (V1, 0.01, 30),
     "vgg16-ssd300": ((*VGG, "layout=ssd300", "width_multiplier=0.125"), 2e-3, 70),

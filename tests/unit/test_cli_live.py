@@ -273,8 +273,15 @@ def test_the_page_is_what_is_opened_without_to(begin, clip):
     run = begin(clip(), "--repeat", "--port", "0")
     first = run.stderr.readline()
     assert first.startswith("page: http://127.0.0.1:")
-    with urllib.request.urlopen(first.removeprefix("page: ").strip().rstrip("/") + "/health", timeout=20) as answer:
-        assert "clip" in json.load(answer)["streams"]
+    from web_fixtures import until
+
+    url = first.removeprefix("page: ").strip().rstrip("/") + "/health"
+
+    def lives():
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return json.load(answer)["streams"]["clip"] == "live"
+
+    until(lives)  # before its first frame a stream that is ended was never live: exit code 11
     run.send_signal(signal.SIGTERM)
     run.communicate(timeout=60)
     assert run.returncode == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -87,11 +87,28 @@ def test_no_thread_stays_behind(make_site, picture_bytes):
     until(lambda: {t for t in threading.enumerate() if t.name.startswith(("upload", "page"))} <= before)
 
 
-def test_https(site, certificate):
-    with PageServer(site.app, "127.0.0.1", 0, *certificate) as server:
-        assert server.url.startswith("https://127.0.0.1:")
-        trusting = ssl.create_default_context(cafile=certificate[0])
-        assert httpx.get(f"{server.url}/health", verify=trusting).status_code == 200
+ASK = """
+import ssl, sys
+import httpx
+print(httpx.get(sys.argv[1] + "health", verify=ssl.create_default_context(cafile=sys.argv[2])).status_code)
+"""
+
+
+def test_https(certificate):
+    """In processes of their own: beside all else that a test process has loaded, TLS ended it now and then."""
+    words = ["serve", "--port", "0", "--cert", str(certificate[0]), "--key", str(certificate[1])]
+    with subprocess.Popen([sys.executable, "-m", "passerby", *words], stderr=subprocess.PIPE, text=True) as server:
+        try:
+            page = next(line for line in server.stderr if line.startswith("page: "))
+            url = page.removeprefix("page: ").strip().rstrip("/") + "/"
+            assert url.startswith("https://127.0.0.1:")
+            words = [sys.executable, "-c", ASK, url, str(certificate[0])]
+            asked = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+            assert (asked.stdout.strip(), asked.stderr) == ("200", "")
+        finally:
+            server.terminate()
+        server.stderr.read()
+    assert server.returncode == 0
 
 
 def test_a_certificate_that_is_none_is_a_setting_error(site, tmp_path, certificate):
