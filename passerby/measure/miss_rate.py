@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from passerby.measure.matching import HIT, MISS, Doubles, Judged, Matches
+from passerby.records import Ints
 
 REFERENCES = tuple(10 ** (-2 + k / 4) for k in range(9))  # .0100 .0178 .0316 .0562 .1000 .1778 .3162 .5623 1.0000
 
@@ -18,9 +19,21 @@ def miss_curve(matches: Matches) -> tuple[Doubles, Doubles]:
     return alarms / max(matches.pictures, 1), 1 - hits / max(matches.objects, 1)
 
 
+def drawn_miss_curve(matches: Matches, times: Ints) -> tuple[Doubles, Doubles]:
+    """`miss_curve` of a data set in which each picture stands as often as drawn (P,), without building it.
+
+    A score that was not drawn adds a point like the one before it, which no reading off can tell.
+    """
+    judged = matches.counted()
+    often, last = times[judged.picture], judged.ends()
+    hits, alarms = (np.cumsum(often * (judged.outcome == what), dtype=np.float64)[last] for what in (HIT, MISS))
+    objects = int((matches.objects_in * times).sum())
+    return alarms / max(int(times.sum()), 1), 1 - hits / max(objects, 1)
+
+
 def miss_at(matches: Matches, reference: float) -> float:
     """Miss rate at the first operating point with FPPI >= reference, else at the last; 1 without detections."""
-    return float(_read_off(matches, (reference,))[0])
+    return float(_read_off(*miss_curve(matches), (reference,))[0])
 
 
 def log_average_miss_rate(matches: Matches) -> float:
@@ -28,15 +41,18 @@ def log_average_miss_rate(matches: Matches) -> float:
 
     Dollar et al. 2012, "Pedestrian detection", section 3.1. A miss rate of 0 counts as 1e-10.
     """
-    if matches.objects == 0:
-        return math.nan
-    return float(np.exp(np.mean(np.log(np.maximum(_read_off(matches, REFERENCES), 1e-10)))))
+    return _log_average(*miss_curve(matches)) if matches.objects else math.nan
 
 
 def mean_log_average(judged: Judged) -> float:
     """MR^-2, mean over the classes that have objects."""
-    found = _with_objects(judged)
-    return float(np.mean([log_average_miss_rate(m) for m in found])) if found else math.nan
+    if judged.drawn_of is None:
+        values = [log_average_miss_rate(m) for m in _with_objects(judged)]
+    else:
+        whole, times = judged.drawn_of
+        found = [m for m in _with_objects(whole) if (m.objects_in * times).any()]
+        values = [_log_average(*drawn_miss_curve(m, times)) for m in found]
+    return float(np.mean(values)) if values else math.nan
 
 
 def score(judged: Judged) -> dict[str, float]:
@@ -45,8 +61,11 @@ def score(judged: Judged) -> dict[str, float]:
     return {"mr2": mean_log_average(judged), "miss_at_1fppi": float(np.mean(ones)) if ones else math.nan}
 
 
-def _read_off(matches: Matches, references: Sequence[float]) -> Doubles:
-    fppi, miss = miss_curve(matches)
+def _log_average(fppi: Doubles, miss: Doubles) -> float:
+    return float(np.exp(np.mean(np.log(np.maximum(_read_off(fppi, miss, REFERENCES), 1e-10)))))
+
+
+def _read_off(fppi: Doubles, miss: Doubles, references: Sequence[float]) -> Doubles:
     if len(fppi) == 0:
         return np.ones(len(references))
     at = np.searchsorted(fppi, np.array(references) - 1e-9, side="left")  # 1e-9: a point reached exactly counts

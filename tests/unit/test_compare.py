@@ -79,11 +79,19 @@ def samples(make_voc):
 GOOD, POOR = [(0.9, A), (0.8, B)], [(0.9, A), (0.7, FAR)]
 
 
-def test_each_picture_begins_with_another_predictor(samples):
+def test_each_block_of_pictures_begins_with_another_predictor(samples, monkeypatch):
+    monkeypatch.setattr("passerby.measure.speed.BLOCK", 1)
     log = []
     take_turns([Told(GOOD, log, n) for n in "xyz"], samples, [0.5] * 3)
     runs = [row[0] for row in log if row[1] == "run"]
     assert runs[9:] == list("xyzyzxzxy")  # after three warm-up runs each
+
+
+def test_a_block_is_gone_through_by_one_predictor_after_another(samples, monkeypatch):
+    monkeypatch.setattr("passerby.measure.speed.BLOCK", 2)
+    log = []
+    take_turns([Told(GOOD, log, n) for n in "xy"], samples, [0.5] * 2)
+    assert [row[0] for row in log if row[1] == "run"][6:] == list("xxyyyx")
 
 
 def test_the_network_runs_once_a_picture_and_the_last_stage_is_timed_at_the_threshold(samples):
