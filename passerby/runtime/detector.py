@@ -96,8 +96,7 @@ class Detector:
         self.max_detections = spec.max_detections if max_detections is None else max_detections
         need_share("threshold", self.threshold)
         need_share("nms_iou", self.nms_iou)
-        if self.max_detections < 1:
-            raise SettingError(f"max_detections is {self.max_detections}, want at least 1")
+        need_one("max_detections", self.max_detections)
 
     @property
     def engine_name(self) -> str:
@@ -134,8 +133,7 @@ class Detector:
 
     def prepare(self, picture: Picture) -> tuple[Pixels, Placement]:
         """The picture as the graph's input (1, H, W, 3) uint8 RGB, and how it lies in it."""
-        pixels, placement = fit(as_pixels(picture), self.spec.width, self.spec.height, self.spec.resize)
-        return pixels[None], placement
+        return as_input(picture, self.spec)
 
     def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
         """The graph alone: boxes (A, 4) input pixels, scores (A, C)."""
@@ -165,6 +163,18 @@ def need_share(name: str, value: float) -> None:
     """Raises SettingError for a number that is not from 0 to 1."""
     if not 0 <= value <= 1:
         raise SettingError(f"{name} is {value}, want a number from 0 to 1")
+
+
+def need_one(name: str, value: int) -> None:
+    """Raises SettingError where a number is under 1."""
+    if value < 1:
+        raise SettingError(f"{name} is {value}, want at least 1")
+
+
+def as_input(picture: Picture, spec: ModelSpec) -> tuple[Pixels, Placement]:
+    """A picture as a graph's input (1, H, W, 3) uint8 RGB, and how it lies in it. Raises as `as_pixels` does."""
+    pixels, placement = fit(as_pixels(picture), spec.width, spec.height, spec.resize)
+    return pixels[None], placement
 
 
 def as_pixels(picture: Picture) -> Pixels:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from passerby.errors import ModelError, SettingError
-from passerby.geometry.resize import Placement, fit
+from passerby.geometry.resize import Placement
 from passerby.records import Detections, Floats, Pixels
-from passerby.runtime.detector import Detector, Engine, Picture, as_pixels, need_share
+from passerby.runtime.detector import Detector, Engine, Picture, as_input, need_one, need_share
 from passerby.runtime.model_file import find_model, read_spec
 from passerby.runtime.regions import SPLIT, Laid, find_regions, lay
 from passerby.runtime.session import open_engine
@@ -112,8 +112,7 @@ class Localiser:
         need_share("map_threshold", self.map_threshold)
         if not split > 0:
             raise SettingError(f"split is {split}, want a number over 0")
-        if self.max_detections < 1:
-            raise SettingError(f"max_detections is {self.max_detections}, want at least 1")
+        need_one("max_detections", self.max_detections)
 
     @property
     def engine_name(self) -> str:
@@ -158,8 +157,7 @@ class Localiser:
 
     def prepare(self, picture: Picture) -> tuple[Pixels, Placement]:
         """The picture as the graph's input (1, H, W, 3) uint8 RGB, and how it lies in it."""
-        pixels, placement = fit(as_pixels(picture), self.spec.width, self.spec.height, self.spec.resize)
-        return pixels[None], placement
+        return as_input(picture, self.spec)
 
     def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
         """The graph alone: scores (C,), 0..1, and raw maps (C + 1, h, w), the background's first.
