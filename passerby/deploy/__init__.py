@@ -1,0 +1,1 @@
+"""Exported models made smaller, faster or into other files, and proven to be the same."""
