@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from passerby.measure.matching import HIT, Doubles, Judged, Matches, match
+from passerby.measure.matching import HIT, Doubles, Judged, Matches
 from passerby.records import Ints
 
 SIZES = ((0.0, 16.0), (16.0, 32.0), (32.0, 64.0), (64.0, math.inf))  # square root of the area, original pixels
+_AT_ONCE = 2_000_000  # counts in memory
 
 
 def precision_recall(matches: Matches) -> tuple[Doubles, Doubles]:
@@ -27,20 +29,40 @@ def area_ap(matches: Matches) -> float:
     return float((np.diff(recall, prepend=0.0) * best).sum())
 
 
-def drawn_area_ap(matches: Matches, times: Ints) -> float:
-    """`area_ap` of a data set in which each picture stands as often as drawn (P,), without building it.
+def drawn_area_ap(matches: Matches, times: Ints) -> Doubles:
+    """`area_ap` of resamples (R,), without building them.
 
-    matches  without twins: copies of a detection stand side by side then, and precision is highest at the last hit
+    matches  not `mixed`: copies of a detection may stand side by side then, and precision is highest at the last hit
+    times    (R, P) how often each picture stands in each
     """
-    objects = int((matches.objects_in * times).sum())
-    if objects == 0:
-        return math.nan
-    hit_in, alarm_in, before = matches.by_hit
-    often = times[hit_in]
-    hits = np.cumsum(often, dtype=np.float64)
-    alarms = np.append(0, np.cumsum(times[alarm_in]))[before]
-    best = np.maximum.accumulate((hits / np.maximum(hits + alarms, 1))[::-1])[::-1]
-    return float((often * best).sum() / objects)
+    judged = matches.counted()
+    hit = judged.outcome == HIT
+    often = times[:, judged.picture[hit]].astype(np.float64)
+    hits = np.cumsum(often, axis=1)
+    alarms = _alarms_before(judged, hit, times)
+    best = np.maximum.accumulate((hits / np.maximum(hits + alarms, 1))[:, ::-1], axis=1)[:, ::-1]
+    objects = times @ matches.objects_in
+    return np.where(objects > 0, (often * best).sum(axis=1) / np.maximum(objects, 1), math.nan)
+
+
+def _alarms_before(judged: Matches, hit: NDArray[np.bool_], times: Ints) -> Doubles:
+    """How many false alarms stand before each hit in each resample (R, H).
+
+    A picture's alarms before a hit are the same in all resamples, times how often it was drawn: a matrix product.
+    """
+    pictures, many = judged.pictures, int(hit.sum())
+    part = np.cumsum(hit)[~hit]  # each alarm stands before the hit of that number, and those after it
+    where = judged.picture[~hit]
+    weights, carry = times.T.astype(np.float64), np.zeros(len(times))
+    out = np.empty((len(times), many))
+    step = max(1, _AT_ONCE // max(pictures, 1))
+    for first in range(0, many, step):
+        rows = min(step, many - first)
+        here = (part >= first) & (part < first + rows)
+        counts = np.bincount((part[here] - first) * pictures + where[here], minlength=rows * pictures)
+        before = np.cumsum(counts.reshape(rows, pictures), axis=0) @ weights + carry
+        out[:, first : first + rows], carry = before.T, before[-1]
+    return out
 
 
 def eleven_point_ap(matches: Matches) -> float:
@@ -55,7 +77,17 @@ def eleven_point_ap(matches: Matches) -> float:
 
 def mean_area_ap(judged: Judged) -> float:
     """`area_ap`, mean over the classes that have objects."""
-    return _mean([_area_of(judged, k) for k in range(len(judged.labels))])
+    return _mean([area_ap(judged.matches(k, "voc")) for k in range(len(judged.labels))])
+
+
+def drawn_mean_area_ap(judged: Judged, times: Ints) -> Doubles:
+    """`mean_area_ap` of resamples (R,); times (R, P): how often each picture stands in each."""
+    found = [judged.matches(k, "voc") for k in range(len(judged.labels))]
+    if any(m.mixed for m in found):
+        return np.array([mean_area_ap(judged.drawn(t)) for t in times])
+    values = np.stack([drawn_area_ap(m, times) for m in found])
+    real = ~np.isnan(values)
+    return np.where(real.any(axis=0), np.nansum(values, axis=0) / np.maximum(real.sum(axis=0), 1), math.nan)
 
 
 def mean_eleven_point_ap(judged: Judged) -> float:
@@ -76,21 +108,13 @@ def by_size(judged: Judged) -> dict[str, float]:
     out: dict[str, float] = {}
     for low, high in SIZES:
         name = f"{low:.0f}-{high:.0f}" if math.isfinite(high) else f"{low:.0f}+"
-        found = [match(judged.pairs, k, "voc", sizes=(low, high)) for k in range(len(judged.labels))]
+        found = [judged.matches(k, "voc", sizes=(low, high)) for k in range(len(judged.labels))]
         objects = sum(m.objects for m in found)
         hits = sum(int(((m.outcome == 1) & (m.scores >= judged.threshold)).sum()) for m in found)
         out[f"objects@{name}"] = float(objects)
         out[f"ap50@{name}"] = _mean([area_ap(m) for m in found])
         out[f"recall@{name}"] = hits / objects if objects else math.nan
     return out
-
-
-def _area_of(judged: Judged, label: int) -> float:
-    if judged.drawn_of is not None:
-        whole, times = judged.drawn_of
-        if (matches := whole.matches(label, "voc")).twins is None:
-            return drawn_area_ap(matches, times)
-    return area_ap(judged.matches(label, "voc"))
 
 
 def _mean(values: list[float]) -> float:

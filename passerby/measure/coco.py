@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from passerby.errors import MissingExtraError
 from passerby.measure.matching import Judged
+from passerby.records import Floats
 
 NAMES = ("coco_ap", "coco_ap50", "coco_ap75", "coco_ap_small", "coco_ap_medium", "coco_ap_large")
 
@@ -43,7 +44,7 @@ def score_capped(judged: Judged, caps: Sequence[int]) -> list[dict[str, float]]:
         import hotcoco
     except ImportError as e:
         raise MissingExtraError("hotcoco", "measure") from e
-    images, annotations, found = _as_coco(judged)
+    images, annotations, found = _as_coco(judged, max(caps))
     if not annotations:
         return [dict.fromkeys(NAMES, math.nan) for _ in caps]
     categories = [{"id": k + 1, "name": name} for k, name in enumerate(judged.labels)]
@@ -66,30 +67,33 @@ def _mean(precision: NDArray[np.float64]) -> float:
     return float(real.mean()) if real.size else math.nan
 
 
-def _as_coco(judged: Judged) -> tuple[list[Any], list[Any], list[Any]]:
+def _as_coco(judged: Judged, cap: int) -> tuple[list[Any], list[Any], list[Any]]:
+    """Images, annotations, and the `cap` best detections of each picture and class: what COCO looks at."""
     images: list[Any] = []
     annotations: list[Any] = []
     found: list[Any] = []
-    for i, pair in enumerate(judged.pairs):
-        images.append({"id": i + 1, "file_name": pair.name, "width": 1, "height": 1})
-        for box, label, difficult, ignore in zip(
-            pair.truth.boxes, pair.truth.labels, pair.truth.difficult, pair.truth.ignore, strict=True
-        ):
-            classes = range(len(judged.labels)) if ignore else (int(label),)
-            hazy = int(difficult or ignore)
-            for k in classes:
-                row = {"id": len(annotations) + 1, "image_id": i + 1, "category_id": k + 1, "iscrowd": hazy}
-                annotations.append({**row, **_box(box)})
-        boxes = pair.found.boxes.astype(np.float64)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        columns = (np.hstack([boxes[:, :2], sides]), sides.prod(axis=1), pair.found.labels, pair.found.scores)
-        found += [
-            {"image_id": i + 1, "category_id": label + 1, "bbox": box, "area": area, "score": score_}
-            for box, area, label, score_ in zip(*(c.tolist() for c in columns), strict=True)
-        ]
+    for i, pair in enumerate(judged.pairs, 1):
+        images.append({"id": i, "file_name": pair.name, "width": 1, "height": 1})
+        truth = pair.truth
+        hazy = (truth.difficult | truth.ignore).astype(int).tolist()
+        columns = (*_columns(truth.boxes), truth.labels.tolist(), truth.ignore.tolist(), hazy)
+        for box, area, label, ignore, crowd in zip(*columns, strict=True):
+            for k in range(len(judged.labels)) if ignore else (label,):
+                row = {"id": len(annotations) + 1, "image_id": i, "category_id": k + 1, "iscrowd": crowd}
+                annotations.append({**row, "bbox": box, "area": area})
+        for k in range(len(judged.labels)):
+            own = np.flatnonzero(pair.found.labels == k)
+            own = own[np.argsort(-pair.found.scores[own], kind="stable")][:cap]
+            boxes, areas = _columns(pair.found.boxes[own])
+            found += [
+                {"image_id": i, "category_id": k + 1, "bbox": box, "area": area, "score": score_}
+                for box, area, score_ in zip(boxes, areas, pair.found.scores[own].tolist(), strict=True)
+            ]
     return images, annotations, found
 
 
-def _box(box: Any) -> dict[str, Any]:
-    x0, y0, x1, y1 = (float(v) for v in np.asarray(box))
-    return {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
+def _columns(boxes: Floats) -> tuple[list[list[float]], list[float]]:
+    """Boxes as x y w h, and their areas, as Python numbers."""
+    wide = boxes.astype(np.float64)
+    sides = wide[:, 2:] - wide[:, :2]
+    return np.hstack([wide[:, :2], sides]).tolist(), sides.prod(axis=1).tolist()

@@ -17,9 +17,14 @@ def count_errors(judged: Judged) -> Ints:
     object. Difficult objects are not counted either.
     """
     matches, times = judged.undrawn("greedy")
-    shown = (matches.scores >= judged.threshold) & (matches.outcome != DROPPED)
-    errors = np.bincount(matches.picture[shown], minlength=matches.pictures) - matches.objects_in
-    return np.repeat(errors, times)
+    return np.repeat(_errors(matches, judged.threshold), times)
+
+
+def drawn_mae(judged: Judged, times: Ints) -> Doubles:
+    """`count_mae` of resamples (R,); times (R, P): how often each picture stands in each."""
+    errors = np.abs(_errors(judged.pooled("greedy"), judged.threshold))
+    pictures = times.sum(axis=1)
+    return np.where(pictures > 0, times @ errors / np.maximum(pictures, 1), math.nan)
 
 
 def score(judged: Judged) -> dict[str, float]:
@@ -35,6 +40,11 @@ def score(judged: Judged) -> dict[str, float]:
         "count_rmse": float(np.sqrt(np.square(errors).mean())),
         "count_bias": float(errors.mean()),
     }
+
+
+def _errors(matches: Matches, threshold: float) -> Ints:
+    shown = (matches.scores >= threshold) & (matches.outcome != DROPPED)
+    return np.bincount(matches.picture[shown], minlength=matches.pictures) - matches.objects_in
 
 
 def mae_curve(matches: Matches) -> tuple[Floats, Doubles]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -33,6 +34,14 @@ METRICS_OF_PICTURES: dict[str, Callable[[Judged], float]] = {
     "count_rmse": _part(counting.score, "count_rmse"),
     "count_bias": _part(counting.score, "count_bias"),
 }
+
+# The same of many resamples at once, times (R, P) -> (R,), for those that are asked for most.
+DRAWN: dict[str, Callable[[Judged, Ints], Doubles]] = {
+    "ap50": average_precision.drawn_mean_area_ap,
+    "mr2": miss_rate.drawn_mean_log_average,
+    "count_mae": counting.drawn_mae,
+}
+_AT_ONCE = 8_000_000  # resamples worked out together, times detections
 
 
 @dataclass(frozen=True)
@@ -96,9 +105,22 @@ def draws(judged: Judged, metric: str, rounds: int = 500, seed: int = 0) -> Doub
         raise SettingError(f"rounds is {rounds}, want 1 or more")
     key = (metric, rounds, seed, judged.threshold)
     if key not in judged.draws:
-        values = [METRICS_OF_PICTURES[metric](judged.drawn(t)) for t in resamples(len(judged.pairs), rounds, seed)]
-        judged.draws[key] = np.array(values)
+        judged.draws[key] = np.concatenate([_on_each(judged, metric, times) for times in _blocks(judged, rounds, seed)])
     return judged.draws[key]
+
+
+def _on_each(judged: Judged, metric: str, times: Ints) -> Doubles:
+    if metric in DRAWN:
+        return DRAWN[metric](judged, times)
+    return np.array([METRICS_OF_PICTURES[metric](judged.drawn(t)) for t in times])
+
+
+def _blocks(judged: Judged, rounds: int, seed: int) -> Iterator[Ints]:
+    """`resamples` (R, P), as many at once as memory should bear."""
+    drawn = resamples(len(judged.pairs), rounds, seed)
+    most = max(len(judged.pairs), sum(len(p.found) for p in judged.pairs), 1)
+    while block := list(islice(drawn, max(1, _AT_ONCE // most))):
+        yield np.stack(block)
 
 
 def resamples(pictures: int, rounds: int, seed: int) -> Iterator[Ints]:

@@ -17,6 +17,7 @@ from passerby.measure.one_to_one import MISS as MISS
 from passerby.records import Detections, Ints, Truth
 
 Doubles = NDArray[np.float64]
+_Key = tuple[int, str, float, tuple[float, float] | None]  # label, rule, IoU threshold, sizes
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,6 @@ class Matches:
         hits, alarms = (np.cumsum(judged.outcome == what, dtype=np.float64)[last] for what in (HIT, MISS))
         return judged.scores[last], hits, alarms
 
-    @cached_property
-    def by_hit(self) -> tuple[Ints, Ints, Ints]:
-        """The picture of each hit (H,) and false alarm (F,), and how many false alarms stand before each hit (H,)."""
-        judged = self.counted()
-        hit = judged.outcome == HIT
-        return judged.picture[hit], judged.picture[~hit], np.cumsum(~hit)[hit]
-
     def drawn(self, times: Ints) -> Matches:
         """What `match` would say of a data set in which each picture stands as often as drawn; nothing is rematched.
 
@@ -111,6 +105,18 @@ class Matches:
         first = np.repeat(firsts, sizes)
         return first, np.arange(len(first)) - first, np.repeat(sizes, sizes)
 
+    @cached_property
+    def mixed(self) -> bool:
+        """Whether detections of one picture and one score are hits as well as false alarms.
+
+        Where a picture is drawn twice into a resample, their order matters then.
+        """
+        if self.twins is None:
+            return False
+        first = self.twins[0]
+        hits, alarms = (np.bincount(first[self.outcome == what], minlength=len(first)) for what in (HIT, MISS))
+        return bool(((hits > 0) & (alarms > 0)).any())
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -134,22 +140,34 @@ class Judged:
     coco_cap: int = 100
     drawn_of: tuple[Judged, Ints] | None = field(default=None, repr=False, compare=False)
     draws: dict[tuple[str, int, int, float], Doubles] = field(default_factory=dict, repr=False, compare=False)
-    _cache: dict[tuple[int, str, float], Matches] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[_Key, Matches] = field(default_factory=dict, repr=False, compare=False)
+    _near: dict[tuple[int, float], list[Near]] = field(default_factory=dict, repr=False, compare=False)
 
-    def matches(self, label: int, rule: str, threshold: float = 0.5) -> Matches:
-        """Matches of one class under a rule of `match` at an IoU threshold; computed once."""
-        key = (label, rule, threshold)
+    def matches(
+        self, label: int, rule: str, threshold: float = 0.5, sizes: tuple[float, float] | None = None
+    ) -> Matches:
+        """Matches of one class under a rule of `match`, at an IoU threshold, of objects in a range of sizes.
+
+        Worked out once.
+        """
+        key = (label, rule, threshold, sizes)
         if key not in self._cache:
             if self.drawn_of is None:
-                self._cache[key] = match(self.pairs, label, rule, threshold)
+                self._cache[key] = match(self._near_of(label, threshold), rule, threshold, sizes)
             else:
                 whole, times = self.drawn_of
-                self._cache[key] = whole.matches(label, rule, threshold).drawn(times)
+                self._cache[key] = whole.matches(label, rule, threshold, sizes).drawn(times)
         return self._cache[key]
+
+    def _near_of(self, label: int, threshold: float) -> list[Near]:
+        key = (label, threshold)
+        if key not in self._near:
+            self._near[key] = [look_near(p, label, threshold) for p in self.pairs]
+        return self._near[key]
 
     def pooled(self, rule: str) -> Matches:
         """Matches of all classes together, each matched on its own, at IoU 0.5; computed once."""
-        key = (_ALL, rule, 0.5)
+        key = (_ALL, rule, 0.5, None)
         if key not in self._cache:
             if self.drawn_of is None:
                 self._cache[key] = _pool([self.matches(k, rule) for k in range(len(self.labels))], len(self.pairs))
@@ -181,7 +199,7 @@ class Judged:
     def drawn(self, times: Ints) -> Judged:
         """A data set in which each picture stands as often as drawn (P,); `matches` and `pooled` are not rematched."""
         pairs = [pair for pair, n in zip(self.pairs, times.tolist(), strict=True) for _ in range(n)]
-        return replace(self, pairs=pairs, drawn_of=(self, times), draws={}, _cache={})
+        return replace(self, pairs=pairs, drawn_of=(self, times), draws={}, _cache={}, _near={})
 
 
 _ALL = -1  # in the cache: all classes together
@@ -200,11 +218,46 @@ def _pool(parts: Sequence[Matches], pictures: int) -> Matches:
     )
 
 
-def match(
-    pairs: Sequence[Pair], label: int, rule: str, threshold: float = 0.5, sizes: tuple[float, float] | None = None
-) -> Matches:
+@dataclass(frozen=True, eq=False)
+class Near:
+    """What matching reads of one picture and class, whatever the rule and the sizes that count.
+
+    scores    (D,) float32, highest first; sizes (D,) square root of their areas
+    rows      (K,) detections that overlap an object by the threshold or more: the only ones that can be hits
+    overlaps  (K, N) IoU of those with the objects
+    hazy      (N,) difficult objects; object_sizes (N,)
+    excused   (D,) detections more than half of which lie in an ignore region
+    """
+
+    scores: Floats
+    sizes: Floats
+    rows: NDArray[np.intp]
+    overlaps: Floats
+    hazy: NDArray[np.bool_]
+    object_sizes: Floats
+    excused: NDArray[np.bool_]
+
+
+def look_near(pair: Pair, label: int, threshold: float) -> Near:
+    """The `Near` of a picture and class at an IoU threshold."""
+    found = pair.found[pair.found.labels == label]
+    found = found[np.argsort(-found.scores, kind="stable")]
+    truth = pair.truth[(pair.truth.labels == label) & ~pair.truth.ignore]
+    overlaps = iou(found.boxes, truth.boxes)
+    rows = np.flatnonzero((overlaps >= threshold).any(axis=1))
+    excused = np.zeros(len(found), bool)
+    regions = pair.truth.boxes[pair.truth.ignore]
+    if len(regions) and len(found):
+        share = intersection(found.boxes, regions).max(axis=1) / np.maximum(area(found.boxes), 1e-9)
+        excused = np.asarray(share > 0.5)
+    sizes, object_sizes = np.sqrt(area(found.boxes)), np.sqrt(area(truth.boxes))
+    return Near(found.scores, sizes, rows, overlaps[rows], truth.difficult, object_sizes, excused)
+
+
+def match(near: Sequence[Near], rule: str, threshold: float = 0.5, sizes: tuple[float, float] | None = None) -> Matches:
     """Match one class over all pictures.
 
+    near       `look_near` of each picture, at this threshold
     rule       "voc": a detection goes to the object it overlaps most, and is a false alarm when that one is taken
                (VOC development kit); "greedy": it goes to the free object it overlaps most (Caltech, CrowdHuman);
                "most": pairs are made so that, from any score on, as many objects are found as one-to-one pairs allow
@@ -217,38 +270,26 @@ def match(
     (intersection / own area) in an ignore region is dropped.
     """
     one = MATCHING[rule]
-    scores, outcomes, pictures = [], [], []
-    objects = np.zeros(len(pairs), np.int64)
-    for i, pair in enumerate(pairs):
-        found = pair.found[pair.found.labels == label]
-        found = found[np.argsort(-found.scores, kind="stable")]
-        mine = (pair.truth.labels == label) & ~pair.truth.ignore
-        truth = pair.truth[mine]
-        hazy = truth.difficult
-        if sizes is not None:
-            hazy = hazy | ~_within(truth.boxes, sizes)
-        objects[i] = (~hazy).sum()
-        outcome = one(iou(found.boxes, truth.boxes), hazy, threshold)
-        loose = outcome == MISS
-        regions = pair.truth.boxes[pair.truth.ignore]
-        if len(regions) and loose.any():
-            share = intersection(found.boxes, regions).max(axis=1) / np.maximum(area(found.boxes), 1e-9)
-            outcome[loose & (share > 0.5)] = DROPPED
-        if sizes is not None:
-            outcome[(outcome == MISS) & ~_within(found.boxes, sizes)] = DROPPED
-        scores.append(found.scores)
+    outcomes = []
+    objects = np.zeros(len(near), np.int64)
+    for i, n in enumerate(near):
+        hazy = n.hazy if sizes is None else n.hazy | ~_within(n.object_sizes, sizes)
+        objects[i] = len(hazy) - np.count_nonzero(hazy)
+        outcome = np.zeros(len(n.scores), np.int8)
+        outcome[n.rows] = one(n.overlaps, hazy, threshold)
+        idle = n.excused if sizes is None else n.excused | ~_within(n.sizes, sizes)
+        outcome[(outcome == MISS) & idle] = DROPPED
         outcomes.append(outcome)
-        pictures.append(np.full(len(found), i))
-    if not scores:
+    if not near:
         return Matches(np.zeros(0, np.float32), np.zeros(0, np.int8), np.zeros(0, np.int64), objects)
-    score, outcome, picture = np.concatenate(scores), np.concatenate(outcomes), np.concatenate(pictures)
+    score, outcome = np.concatenate([n.scores for n in near]), np.concatenate(outcomes)
+    picture = np.repeat(np.arange(len(near)), [len(n.scores) for n in near])
     order = np.argsort(-score, kind="stable")
     return Matches(score[order], outcome[order], picture[order], objects)
 
 
-def _within(boxes: Floats, sizes: tuple[float, float]) -> NDArray[np.bool_]:
-    size = np.sqrt(area(boxes))
-    return np.asarray((size >= sizes[0]) & (size < sizes[1]))
+def _within(values: Floats, sizes: tuple[float, float]) -> NDArray[np.bool_]:
+    return np.asarray((values >= sizes[0]) & (values < sizes[1]))
 
 
 Metric = Callable[[Judged], dict[str, float]]

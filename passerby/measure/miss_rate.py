@@ -19,16 +19,28 @@ def miss_curve(matches: Matches) -> tuple[Doubles, Doubles]:
     return alarms / max(matches.pictures, 1), 1 - hits / max(matches.objects, 1)
 
 
-def drawn_miss_curve(matches: Matches, times: Ints) -> tuple[Doubles, Doubles]:
-    """`miss_curve` of a data set in which each picture stands as often as drawn (P,), without building it.
+def drawn_log_average(matches: Matches, times: Ints) -> Doubles:
+    """`log_average_miss_rate` of resamples (R,), without building them.
 
-    A score that was not drawn adds a point like the one before it, which no reading off can tell.
+    times  (R, P) how often each picture stands in each
+
+    A score that was not drawn adds a point like the one before it, which no reading off can tell. And none looks past
+    1 FPPI: the scores under it, most of them, are left alone where that is reached in every resample.
     """
     judged = matches.counted()
-    often, last = times[judged.picture], judged.ends()
-    hits, alarms = (np.cumsum(often * (judged.outcome == what), dtype=np.float64)[last] for what in (HIT, MISS))
-    objects = int((matches.objects_in * times).sum())
-    return alarms / max(int(times.sum()), 1), 1 - hits / max(objects, 1)
+    last, miss = judged.ends(), judged.outcome == MISS
+    pictures, objects = times.sum(axis=1), times @ matches.objects_in
+    enough = int(np.searchsorted(np.cumsum(miss)[last], 2 * matches.pictures))
+    for ends in (last[: enough + 1], last):
+        upto = ends[-1] + 1 if len(ends) else 0
+        often = times[:, judged.picture[:upto]]
+        alarms = np.cumsum(often * miss[:upto], axis=1)[:, ends]
+        if len(ends) == len(last) or (alarms[:, -1] >= pictures).all():
+            break
+    hits = np.cumsum(often * ~miss[:upto], axis=1)[:, ends]
+    fppi, missed = alarms / np.maximum(pictures, 1)[:, None], 1 - hits / np.maximum(objects, 1)[:, None]
+    values = np.array([_log_average(f, m) for f, m in zip(fppi, missed, strict=True)])
+    return np.where(objects > 0, values, math.nan)
 
 
 def miss_at(matches: Matches, reference: float) -> float:
@@ -46,13 +58,15 @@ def log_average_miss_rate(matches: Matches) -> float:
 
 def mean_log_average(judged: Judged) -> float:
     """MR^-2, mean over the classes that have objects."""
-    if judged.drawn_of is None:
-        values = [log_average_miss_rate(m) for m in _with_objects(judged)]
-    else:
-        whole, times = judged.drawn_of
-        found = [m for m in _with_objects(whole) if (m.objects_in * times).any()]
-        values = [_log_average(*drawn_miss_curve(m, times)) for m in found]
+    values = [log_average_miss_rate(m) for m in _with_objects(judged)]
     return float(np.mean(values)) if values else math.nan
+
+
+def drawn_mean_log_average(judged: Judged, times: Ints) -> Doubles:
+    """`mean_log_average` of resamples (R,); times (R, P): how often each picture stands in each."""
+    values = np.array([drawn_log_average(m, times) for m in _with_objects(judged)]).reshape(-1, len(times))
+    real = ~np.isnan(values)
+    return np.where(real.any(axis=0), np.nansum(values, axis=0) / np.maximum(real.sum(axis=0), 1), math.nan)
 
 
 def score(judged: Judged) -> dict[str, float]:

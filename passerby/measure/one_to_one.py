@@ -23,8 +23,8 @@ def match_voc(overlaps: Floats, hazy: NDArray[np.bool_], threshold: float) -> ND
     """A detection goes to the object it overlaps most, and is a false alarm when that one is taken (VOC kit)."""
     outcome = np.zeros(len(overlaps), np.int8)
     taken = np.zeros(overlaps.shape[1], bool)
-    for d in _near(overlaps, threshold):
-        t = int(overlaps[d].argmax())
+    near = _near(overlaps, threshold)
+    for d, t in zip(near, overlaps[near].argmax(axis=1).tolist() if near else (), strict=True):
         if hazy[t]:
             outcome[d] = DROPPED
         elif not taken[t]:

@@ -15,7 +15,7 @@ from passerby.pictures import read_picture
 from passerby.records import Detections, SampleSet
 from passerby.runtime.predictor import STAGES, Predictor
 
-BLOCK = 10  # pictures of a turn: an engine that has just run keeps its threads spinning, in the way of the next one's
+BLOCK = 25  # pictures of a turn: an engine that has just run keeps its threads spinning, in the way of the next one's
 WARM_UP = 3  # runs of each predictor on the first picture that are not counted
 DRAWS = 500  # resamples of pictures behind an interval
 LEVEL = 0.95
@@ -60,7 +60,7 @@ def take_turns(
     rounds: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Turns:
-    """Run every predictor on every picture: A, B, C on the first ten, B, C, A on the next ten, and so on.
+    """Run every predictor on every picture: A, B, C on the first BLOCK, B, C, A on the next, and so on.
 
     thresholds  of each predictor; the last stage is timed with it, as in use. What every score down to the floor gives
                 is worked out beside that, from the same answer of the network
