@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+import experiment_tables  # noqa: E402
 import published_tables  # noqa: E402
 
 MARK = "<!-- generated: {} -->", "<!-- end -->"
@@ -50,6 +51,9 @@ def pages() -> dict[Path, str]:
     blocks |= {"voc2007": published_tables.voc2007(), "coco-cost": published_tables.coco(family_of("family_80"))}
     blocks |= {"cpu-study": published_tables.cpu_study(rows_of("study")), "study-verdicts": verdicts("study")}
     blocks["free-verdicts"] = verdicts("free_boxes")
+    of_experiments = result("experiments") if (ROOT / "benchmarks" / "results" / "experiments.json").exists() else None
+    blocks["experiments"] = experiment_tables.experiments(of_experiments)
+    blocks |= {"experiment-records": experiment_tables.records(of_experiments), "suppression": timing("suppression")}
     blocks |= {"blood_cells": blood_cells(), "networks": networks(), "compare": timing("compare")}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
         text = path.read_text(encoding="utf-8")

@@ -33,6 +33,7 @@ class Model:
     width_multiplier: float = 1.0
     depth_multiplier: float = 1.0
     blocks: tuple[int, ...] = ()  # of each stage of the backbone, instead of depth_multiplier; 0: the stage is left out
+    expand: int = 6  # MobileNetV2: width inside a block, times its input's; under 6 the weightiest channels are taken
     last: bool = False  # MobileNetV2: its last 1 x 1 convolution, to 1,280 channels, which the usual SSD-Lite reads
     head: str = "ssd"
     layout: str = "f38"  # which maps carry default boxes: geometry/layouts.py
@@ -41,6 +42,7 @@ class Model:
     ratio: float = 1.7
     shapes: tuple[tuple[tuple[float, float], ...], ...] = ()  # what `passerby anchors` proposes
     weights: str = ""  # ImageNet weights of the backbone (safetensors), under data.root; "": random start
+    start: str = ""  # checkpoint (from where you are) whose weights a run begins with; what does not fit starts fresh
     labels: tuple[str, ...] = ("head",)
     loss: str = "focal"  # "mining": softmax, hardest negatives; "sampled": random ones, of two_stage; "cross_entropy"
     proposals: int = 100  # two_stage: boxes of a picture that its second stage looks into
@@ -85,6 +87,11 @@ class Augment:
     crop_ratio: float = 1.33  # the part's shape differs from the picture's by up to this factor
     expand: float = 0.15  # probability of laying the picture on a larger grey canvas
     expand_scale: float = 1.6  # up to this many times the side
+    object_side: tuple[float, float] = (0, 0)  # input pixels that a part or canvas zooms the median object to; 0: any
+    paste: float = 0.0  # probability of pasting objects of another picture beside those of like size
+    paste_most: int = 6  # pasted objects a picture
+    mosaic: float = 0.0  # probability of making a picture of parts of four
+    mosaic_scale: tuple[float, float] = (0.6, 1.0)  # their size, times what it is when each stands alone
     colour: float = 0.5  # probability of each: brightness, contrast, saturation, hue
     grey: float = 0.05
     blur: float = 0.05
@@ -114,12 +121,17 @@ class Optimiser:
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
     quality: bool = False  # focal: the target of a positive is its box's IoU, so that well-placed boxes score highest
+    quality_loss: str = "quality_focal"  # or "varifocal", where quality is set
     mining_ratio: float = 3.0  # negatives a positive
     rois: int = 128  # two_stage: boxes of a picture that train its second stage, a quarter of them positive at most
-    box_loss: str = "smooth_l1"  # or "giou"
+    box_loss: str = "smooth_l1"  # or "giou", "diou", "ciou"
     box_weight: float = 1.0
     box_beta: float = 1.0  # where smooth L1 turns from square to straight
-    match_iou: float = 0.5  # a default box that overlaps an object by more is its own
+    assign: str = "max_iou"  # which default boxes are an object's: or "atss", "task_aligned"
+    match_iou: float = 0.5  # max_iou: a default box that overlaps an object by more is its own
+    teacher: str = ""  # checkpoint (from where you are) of a better network with the same default boxes; "": none
+    teacher_weight: float = 1.0  # of what the teacher says, beside the labels
+    quantise_aware: bool = False  # round as INT8 does, so that weights get used to it; begin from trained ones (start)
 
 
 @dataclass(frozen=True)

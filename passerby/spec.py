@@ -12,6 +12,8 @@ from passerby.errors import ModelError
 FORMAT = 1  # of the JSON; a reader refuses a newer one by name
 METADATA_KEY = "passerby"
 TASKS = ("detect", "localise")
+PRECISIONS = ("float32", "int8", "float16", "bfloat16")
+OUTPUTS = ("decoded", "raw", "nms")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class ModelSpec:
     provenance      where it comes from: data, licences, command, hours, machine, scores, how the threshold was chosen
     task            "detect": the graph gives boxes and scores; "localise": scores of the whole picture, and maps
     map_threshold   a localiser's regions are where its map reaches this share of its range over the picture
+    precision       in which most of its layers are stored and run: one of PRECISIONS; `deploy.quantise` changes it
+    outputs         what its graph ends in: "decoded" boxes and scores, "raw" logits and offsets of each feature map, or
+                    "nms": what is left after suppression inside; `runtime.outputs` reads all three
     """
 
     name: str
@@ -75,6 +80,8 @@ class ModelSpec:
     provenance: dict[str, Any] = field(default_factory=dict)
     task: str = "detect"
     map_threshold: float = 0.5
+    precision: str = "float32"
+    outputs: str = "decoded"
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` is the inverse."""
@@ -132,6 +139,8 @@ class ModelSpec:
             "nms_iou": _within(self.nms_iou),
             "max_detections": self.max_detections > 0,
             "map_threshold": _within(self.map_threshold),
+            "precision": self.precision in PRECISIONS,
+            "outputs": self.outputs in (OUTPUTS if self.task == "detect" else ("decoded",)),
         }
         for name, good in rules.items():
             if not good:

@@ -114,6 +114,10 @@ def open_model(word: Word, **settings: Any) -> Predictor:
     """Any model: a checkpoint by `learn`, everything else by `runtime.open`; settings as `open_word` takes them."""
     from passerby.cli.eval import open_detector
     from passerby.runtime.open import CHECKPOINT, open_word
+    from passerby.runtime.tuned import default_engine
+
+    if settings.get("engine") == "auto" and word.file and word.file.suffix == ".onnx" and not word.is_function:
+        settings["engine"] = default_engine()  # one for all: not what `passerby tune` chose for some of them
 
     if word.what.endswith(CHECKPOINT) and not word.is_function:
         own = {k: settings[k] for k in ("floor", "engine", "threads", "nms_iou", "max_detections")}
@@ -230,8 +234,7 @@ def _contender(word: Word, predictor: Predictor, renamed: dict[str, str], point:
 
     costs = Costs(None, None, "not counted")
     if isinstance(predictor, Foreign):
-        size = (predictor.width, predictor.height, predictor.first)
-        costs = costs_of_file(predictor.path, predictor.graph.inputs[0], size)
+        costs = costs_of_file(predictor.path, (predictor.width, predictor.height))
     elif isinstance(predictor.spec, ModelSpec):
         costs = costs_of_spec(predictor.spec)
     other = {k: v for k, v in renamed.items() if k != v}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from passerby.cli.options import engine_options, threshold_option
+from passerby.cli.options import engine_options, threshold_option, tiled, tiles_option
 from passerby.errors import SettingError, SourceError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from passerby.records import Detections, Frame
     from passerby.runtime.detector import Detector
     from passerby.runtime.localiser import Localiser
+    from passerby.runtime.tiled import Tiled
 
 
 @click.command("detect", short_help="Find people in pictures, folders and video files.")
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a picture or frame on stdout.")
 @click.option("--map", "with_map", is_flag=True, help="With --json and a localiser: the map too, as rows of shares.")
+@tiles_option
 @engine_options
 def command(
     sources: tuple[str, ...],
@@ -42,6 +44,7 @@ def command(
     target: Path | None,
     as_json: bool,
     with_map: bool,
+    tiles: str | None,
     engine: str,
     threads: int,
 ) -> None:
@@ -73,7 +76,7 @@ def command(
             failures.append(e)
     if not items:
         raise _all(failures)
-    detector = open_model(model, threshold, engine, threads)
+    detector = tiled(open_model(model, threshold, engine, threads), tiles)
     if with_map and not (as_json and isinstance(detector, Localiser)):
         raise SettingError("--map is for --json and a model that localises, e.g. person-map")
     folder = target or (None if as_json else Path("found"))
@@ -113,7 +116,7 @@ def command(
 
 
 def _write(
-    detector: Detector | Localiser, frame: Frame, lines: JsonLines | None, sinks: Sequence[Sink], with_map: bool
+    detector: Detector | Localiser | Tiled, frame: Frame, lines: JsonLines | None, sinks: Sequence[Sink], with_map: bool
 ) -> Detections:
     """Look at one frame and write what was found: a line, and pictures."""
     from passerby.media.draw import draw_heat

@@ -29,6 +29,13 @@ NO_CAP = 1_000_000  # more than suppression ever leaves of a picture
 @threshold_option
 @click.option("--floor", default=0.01, show_default=True, help="Scores under this are dropped before measuring.")
 @click.option("--nms-iou", type=float, help="IoU over which the lower score is dropped; default: the model's own.")
+@click.option(
+    "--nms",
+    default="hard",
+    show_default=True,
+    metavar="hard|soft|diou|voting",
+    help="How boxes on each other are suppressed; models are shipped with hard.",
+)
 @click.option("--max-detections", type=int, help="A picture; default: the model's own.")
 @click.option("--rules", is_flag=True, help="Also AP under every rule: definitions, score floors, caps.")
 @click.option("--coco-cap", default=100, show_default=True, help="Detections a picture that COCO AP looks at.")
@@ -49,6 +56,7 @@ def command(
     threshold: float | None,
     floor: float,
     nms_iou: float | None,
+    nms: str,
     max_detections: int | None,
     rules: bool,
     coco_cap: int,
@@ -71,7 +79,8 @@ def command(
     import importlib.util
 
     from passerby.cli.progress import Progress
-    from passerby.errors import SettingError
+    from passerby.errors import SettingError, did_you_mean
+    from passerby.geometry.nms import METHODS
     from passerby.measure.evaluate import METRICS, Run, judge, score
     from passerby.measure.report import to_json, to_text
     from passerby.measure.rules import ap_under_every_rule
@@ -90,14 +99,19 @@ def command(
         metrics = tuple(m for m in metrics if m != "coco")
         progress.line("COCO AP is left out: pip install 'passerby[measure]'")
     if isinstance(detector, Localiser):
-        if rules or nms_iou is not None:
-            raise SettingError("--rules and --nms-iou are for detectors; this model localises")
+        if rules or nms_iou is not None or nms != "hard":
+            raise SettingError("--rules, --nms and --nms-iou are for detectors; this model localises")
         if map_threshold is not None:
             detector = Localiser.of(detector.spec, detector.engine, floor, map_threshold, max_detections=max_detections)
         _eval_localiser(detector, data, classes, root, boxes, metrics, floor, coco_cap, as_json, progress)
         return
     if boxes or map_threshold is not None:
         raise SettingError("--boxes and --map-threshold are for models that localise; this one detects")
+    if nms not in METHODS:
+        raise SettingError(f"--nms: '{nms}' is unknown{did_you_mean(nms, METHODS)}")
+    if nms != "hard" and detector.spec.outputs == "nms":
+        raise SettingError(f"--nms {nms}: the graph of {model} suppresses inside")
+    detector.nms = nms
     samples = read_labelled(detector, data, classes, root, progress)
     cap = detector.max_detections
     if rules:

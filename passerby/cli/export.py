@@ -1,39 +1,191 @@
-"""passerby export: a checkpoint -> one .onnx file."""
+"""passerby export: a checkpoint -> one .onnx file, and either of them -> files that other runtimes read."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@click.command("export", short_help="Turn a checkpoint into one .onnx file (extra [train]).")
-@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CHECKPOINT")
+    from passerby.deploy.targets.base import Job, Made, Target
+    from passerby.deploy.targets.export import Exported
+    from passerby.spec import ModelSpec
+
+CHECKPOINT = ".safetensors"
+
+
+def print_targets(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """--list: every target, what it makes, and the line that installs what is missing."""
+    if not wanted or context.resilient_parsing:
+        return
+    from passerby.deploy.targets import TARGETS
+
+    for name, target in TARGETS.items():
+        need = target.missing()
+        state = f"needs {need[0]}: pip install 'passerby[{need[1]}]'" if need else "installed"
+        click.echo(f"{name:<11} {target.makes}")
+        click.echo(
+            f"{'':<11} outputs {', '.join(target.outputs)}; takes {', '.join(target.precisions)} models; {state}"
+        )
+        click.echo(f"{'':<11} {target.verified}")
+    context.exit()
+
+
+@click.command("export", short_help="Turn a checkpoint into .onnx, or a model into files of other runtimes.")
+@click.argument("model", metavar="MODEL")
+@click.option("--target", "kind", default="onnx", show_default=True, metavar="NAME", help="One of --list.")
+@click.option("--to", "out", type=click.Path(path_type=Path), metavar="FILE", help="[default: beside the model]")
+@click.option("--outputs", metavar="NAME", help="decoded boxes; raw logits and offsets; nms: suppressed inside.")
+@click.option("--batch", type=click.Choice(["1", "free"]), default="1", show_default=True, help="Pictures at once.")
+@click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", help="Of the weights.")
+@click.option("--floor", default=0.01, show_default=True, help="Scores under this are dropped, with --outputs nms.")
+@click.option("--name", default="", help="Name in a checkpoint's metadata; default: the recipe's.")
+@click.option("--check", multiple=True, metavar="DATA", help="Pictures put through both; may be repeated.")
+@click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N pictures of --check.")
+@click.option("--accept-qualcomm-licence", "accept", is_flag=True, help="You have read the licence of the extra [qnn].")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout: files and certificate.")
 @click.option(
-    "--to",
-    "target",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The .onnx file.  [default: beside the checkpoint]",
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=print_targets, help="Show the targets."
 )
-@click.option("--name", default="", help="Name in the model's metadata; default: the recipe's.")
-@click.option("--check", multiple=True, metavar="SOURCE", help="Pictures put through both; may be repeated.")
-def command(checkpoint: Path, target: Path | None, name: str, check: tuple[str, ...]) -> None:
-    """Write CHECKPOINT as ONNX: uint8 RGB in, boxes and scores out, everything about the model in its metadata.
+def command(
+    model: str,
+    kind: str,
+    out: Path | None,
+    outputs: str | None,
+    batch: str,
+    precision: str,
+    floor: float,
+    name: str,
+    check: tuple[str, ...],
+    first: int | None,
+    accept: bool,
+    as_json: bool,
+) -> None:
+    """Write MODEL, a checkpoint, a shipped name or an .onnx file of ours, for another runtime.
 
-    The same pictures (noise, and those of --check) go through the network and the file; when boxes differ by over
-    0.1 px or scores by over 0.001, no file is written and the exit code is 9. Of a classifier scores and maps come
-    out, and may differ by 0.00001.
+    A checkpoint becomes ONNX: uint8 RGB in, boxes and scores out, everything about the model in its metadata. The same
+    pictures (noise, and those of --check) go through the network and the file; when boxes differ by over 0.1 px or
+    scores by over 0.001, no file is written and the exit code is 9.
+
+    Every other export ends with a certificate: the pictures of --check (any DATA of `passerby eval`; without it, drawn
+    ones) go through MODEL and the new file, and beyond the limits of `passerby parity` nothing is written and the exit
+    code is 9. Targets, and what was run of each: --list. docs/guides/export.md
     """
+    from passerby.deploy.targets import target_of
+
+    target = target_of(kind)
+    checkpoint = Path(model).suffix == CHECKPOINT
+    if checkpoint and kind == "onnx" and outputs in (None, "decoded") and batch == "1" and precision == "float32":
+        export_checkpoint(Path(model), out or Path(model).with_suffix(".onnx"), check, name)
+        return
+    if name and not checkpoint:
+        raise click.UsageError("--name is for checkpoints: a model has its name")
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = model
+        if checkpoint:
+            source = str(Path(folder) / f"{Path(model).stem}.onnx")
+            export_checkpoint(Path(model), Path(source), (), name)
+
+        def job_of(path: Path, spec: ModelSpec, line: Callable[[str], None]) -> Job:
+            from passerby.deploy.targets.base import Job
+            from passerby.deploy.targets.export import default_out
+            from passerby.runtime.model_file import is_shipped
+
+            place = Path(model) if checkpoint else path
+            goal = out or default_out(place, spec, kind, target, is_shipped(path))
+            return Job(path, spec, goal, outputs, batch == "free", precision, floor, tell=line)
+
+        done = export_model(source, kind, target, job_of, check, first, accept)
+    tell(done, as_json)
+
+
+def export_checkpoint(checkpoint: Path, out: Path, check: tuple[str, ...], name: str) -> None:
+    """A checkpoint as one .onnx file, proven to be the network."""
     from itertools import islice
 
     from passerby.cli.torch_wall import learn
     from passerby.media.sources import open_source
 
     frames = [f.pixels for source in check for f in islice(open_source(source), 32)]
-    out = target or checkpoint.with_suffix(".onnx")
     with learn():
         from passerby.learn.to_onnx import export
 
         spec, parity = export(checkpoint, out, frames, name)
     click.echo(f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; {parity.told()}", err=True)
+
+
+def export_model(
+    model: str,
+    kind: str,
+    target: Target,
+    job_of: Callable[[Path, ModelSpec, Callable[[str], None]], Job],
+    check: tuple[str, ...],
+    first: int | None,
+    accept: bool,
+) -> Exported:
+    """An .onnx file as another file, proven."""
+    from dataclasses import replace
+
+    from passerby.cli.options import read_all
+    from passerby.cli.progress import Progress
+    from passerby.deploy import qnn
+    from passerby.deploy.qnn_licence import need_accepted
+    from passerby.deploy.targets.base import need_installed
+    from passerby.deploy.targets.export import export_to
+    from passerby.runtime.model_file import find_model, read_spec
+
+    need_installed(target)
+    if kind == "dlc" and qnn.is_installed():
+        need_accepted(accept)
+    path = find_model(model)
+    spec = read_spec(path)
+    progress = Progress()
+    data = read_all(check, spec.labels, Path(), progress) if check else None
+    if data and first:
+        data = replace(data, samples=data.samples[:first])
+    job = job_of(path, spec, progress.line)
+    make = maker_of(kind, target)
+    done = export_to(kind, target, make, job, data, progress=lambda n, of: progress.step(f"{n}/{of} pictures"))
+    progress.clear()
+    return done
+
+
+def maker_of(kind: str, target: Target) -> Callable[[Job], Made]:
+    """The function that makes a target: `learn`'s where its converter needs torch."""
+    if target.torch:
+        from passerby.cli.torch_wall import learn
+
+        with learn():
+            from passerby.learn.targets import MAKERS as LEARNT
+
+            return LEARNT[kind]
+    from passerby.deploy.targets import MAKERS
+
+    return MAKERS[kind]
+
+
+def tell(done: Exported, as_json: bool) -> None:
+    """What was written, what to know about it, and the certificate or why there is none."""
+    import json
+
+    files = [str(p) for p in done.files]
+    made, certificate = done.made, done.certificate
+    if as_json:
+        record = certificate.record() if certificate else None
+        facts = {"files": files, "notes": list(made.notes), "run_by": made.by, "unproven": made.unproven}
+        click.echo(json.dumps({**facts, "certificate": record}, indent=1))
+        return
+    click.echo(f"{', '.join(files)}: {made.spec.name}, {made.spec.precision}, {made.spec.outputs} outputs")
+    for line in made.notes:
+        click.echo(f"* {line}")
+    if certificate:
+        click.echo(f"\n{certificate.told()}")
+    if made.by:
+        click.echo(f"what ran: {made.by}")
+    if made.unproven:
+        click.echo(f"no certificate: {made.unproven}")

@@ -23,6 +23,9 @@ VERBS = {  # verb: module, in the order of --help
     "anchors": "passerby.cli.anchors",
     "train": "passerby.cli.train",
     "export": "passerby.cli.export",
+    "quantise": "passerby.cli.quantise",
+    "parity": "passerby.cli.parity",
+    "tune": "passerby.cli.tune",
     "prelabel": "passerby.cli.prelabel",
     "data": "passerby.cli.data",
 }

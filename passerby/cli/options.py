@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from passerby.live.metrics import Metrics
     from passerby.live.pool import Models
     from passerby.records import SampleSet
+    from passerby.runtime.detector import Detector
+    from passerby.runtime.localiser import Localiser
+    from passerby.runtime.tiled import Tiled
     from passerby.web.limits import Limits
     from passerby.web.server import PageServer
 
@@ -28,8 +31,8 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--engine",
         default="auto",
         show_default=True,
-        metavar="auto|onnxruntime|openvino",
-        help="What runs the network; auto takes OpenVINO where it is installed.",
+        metavar="auto|onnxruntime|openvino|openvino-f32",
+        help="What runs the network; auto takes what `passerby tune` chose, else OpenVINO where it is installed.",
     )
     threads = click.option("--threads", default=0, show_default=True, help="Of the engine; 0: as many as it likes.")
     return engine(threads(function))
@@ -37,6 +40,12 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 threshold_option = click.option(
     "--threshold", type=float, help="Report scores from this on (0 to 1); default: the model's own."
+)
+
+tiles_option = click.option(
+    "--tiles",
+    metavar="auto|ACROSSxDOWN",
+    help="For small objects in large pictures: look at overlapping tiles too; auto: until no pixel is lost. Slower.",
 )
 
 
@@ -155,6 +164,19 @@ def data_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--classes", multiple=True, metavar="NAME[=OLD+OLD]", help="Class wanted, in order; may be repeated."
     )
     return root(classes(function))
+
+
+def tiled(detector: Detector | Localiser, tiles: str | None) -> Detector | Localiser | Tiled:
+    """The detector, over tiles where --tiles says so. Raises SettingError for a localiser, and as `parse_grid`."""
+    if tiles is None:
+        return detector
+    from passerby.errors import SettingError
+    from passerby.runtime.localiser import Localiser
+    from passerby.runtime.tiled import Tiled, parse_grid
+
+    if isinstance(detector, Localiser):
+        raise SettingError("--tiles is for detectors; this model localises, over the whole of a picture")
+    return Tiled(detector, parse_grid(tiles))
 
 
 def parse_input(text: str) -> tuple[int, int]:

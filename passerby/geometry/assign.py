@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.geometry.boxes import Floats, Variance, area, encode, intersection, iou, to_corners
+from passerby.geometry.boxes import Floats, Variance, area, encode, intersection, iou, to_centres, to_corners
 from passerby.records import Truth
+from passerby.spec import AnchorMap
 
 IGNORED = -1  # label of a default box that is not judged
 NOBODY, UNJUDGED = -1, -2  # what a default box answers for, beside the rows of a Truth
+RULES = ("max_iou", "atss", "task_aligned")  # the last one asks the network: learn/aligned.py
+NEAREST = 9  # ATSS: candidates an object, map and box of a cell; Zhang et al. 2020, section 3.3
 
 
-def assign(truth: Truth, anchors: Floats, match_iou: float, variance: Variance) -> tuple[NDArray[np.int64], Floats]:
+def assign(
+    truth: Truth, anchors: Floats, match_iou: float, variance: Variance, maps: Sequence[AnchorMap] = ()
+) -> tuple[NDArray[np.int64], Floats]:
     """Targets of every default box.
 
     truth    boxes in input pixels
     anchors  (A, 4) float32, cx cy w h, input pixels
+    maps     that the default boxes are of: match by `match_atss`; (): by `match`
     returns  labels (A,) int64: 0 background, k + 1 for class k, -1 not judged; offsets (A, 4) float32, of the
              objects answered for (0 elsewhere)
     """
-    owner = match(truth, anchors, match_iou)
+    owner = match_atss(truth, anchors, maps, match_iou) if maps else match(truth, anchors, match_iou)
     labels = np.where(owner == UNJUDGED, IGNORED, 0).astype(np.int64)
     offsets = np.zeros((len(anchors), 4), np.float32)
     positive = owner >= 0
@@ -43,14 +51,7 @@ def match(truth: Truth, anchors: Floats, match_iou: float) -> NDArray[np.int64]:
     half of it lies in an ignore region, or where it overlaps a difficult object.
     """
     corners = to_corners(anchors)
-    out = np.full(len(anchors), NOBODY, np.int64)
-    hazy = truth.ignore | truth.difficult
-    if hazy.any():
-        regions = truth.boxes[truth.ignore]
-        inside = (intersection(corners, regions) > 0.5 * area(corners)[:, None]).any(axis=1)
-        near = (iou(corners, truth.boxes[truth.difficult]) > match_iou).any(axis=1)
-        out[inside | near] = UNJUDGED
-    rows = np.flatnonzero(~hazy)
+    out, rows = _without_objects(truth, corners, match_iou)
     if len(rows) == 0:
         return out
     overlaps = iou(corners, truth.boxes[rows])
@@ -82,3 +83,66 @@ def best_pairs(overlaps: Floats) -> list[tuple[int, int]]:
             taken.add(row)
             pairs.append((row, int(column)))
     return pairs
+
+
+def match_atss(truth: Truth, anchors: Floats, maps: Sequence[AnchorMap], match_iou: float) -> NDArray[np.int64]:
+    """As `match`, but how much overlap is enough follows from each object's own candidates.
+
+    maps       that the default boxes are of, finest first
+    match_iou  of a difficult object with what is not judged for it
+
+    Of each map the NEAREST default boxes a box of a cell whose centres are nearest to the object's are its candidates;
+    those answer for it whose IoU is at least mean + standard deviation of all candidates', and whose centre lies in it.
+    A default box that suits several answers for the one it overlaps most. Zhang et al. 2020, "Bridging the gap between
+    anchor-based and anchor-free detection via adaptive training sample selection", algorithm 1. Unlike there an object
+    with no such box, e.g. one smaller than a cell, takes its best one as in `match`.
+    """
+    corners = to_corners(anchors)
+    out, rows = _without_objects(truth, corners, match_iou)
+    if len(rows) == 0:
+        return out
+    boxes = truth.boxes[rows]
+    overlaps = iou(corners, boxes)
+    near = candidates(anchors[:, :2], to_centres(boxes)[:, :2], maps)
+    values = np.take_along_axis(overlaps, near, axis=0)
+    near_enough = np.zeros(overlaps.shape, bool)
+    np.put_along_axis(near_enough, near, values >= values.mean(axis=0) + values.std(axis=0, ddof=1), axis=0)
+    centres = anchors[:, None, :2]
+    inside = ((centres > boxes[:, :2]) & (centres < boxes[:, 2:])).all(axis=2)
+    suits = np.where(near_enough & inside & (overlaps > 0), overlaps, -1)
+    owner = suits.argmax(axis=1)
+    positive = np.asarray(suits.max(axis=1) > 0)
+    lone = np.setdiff1d(np.arange(len(rows)), owner[positive])
+    free = np.where(positive[:, None], 0, overlaps[:, lone])
+    for row, column in best_pairs(free) if len(lone) else ():
+        owner[row], positive[row] = lone[column], True
+    out[positive] = rows[owner[positive]]
+    return out
+
+
+def candidates(centres: Floats, wanted: Floats, maps: Sequence[AnchorMap]) -> NDArray[np.intp]:
+    """Of each map the default boxes that are nearest to each object.
+
+    centres  (A, 2) of default boxes, wanted (N, 2) of objects, input pixels
+    returns  (K, N) rows of `centres`; K: over all maps, NEAREST times the boxes of a cell, or all of a small map
+    """
+    out, start = [], 0
+    for m in maps:
+        part = centres[start : start + len(m)]
+        apart = np.square(part[:, None] - wanted).sum(axis=2)
+        count = min(NEAREST * len(m.sizes), len(m))
+        out.append(start + np.argpartition(apart, count - 1, axis=0)[:count])
+        start += len(m)
+    return np.concatenate(out)
+
+
+def _without_objects(truth: Truth, corners: Floats, match_iou: float) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """What default boxes (A, 4) answer for while no object has any, NOBODY or UNJUDGED; and the objects' rows."""
+    out = np.full(len(corners), NOBODY, np.int64)
+    hazy = truth.ignore | truth.difficult
+    if hazy.any():
+        regions = truth.boxes[truth.ignore]
+        inside = (intersection(corners, regions) > 0.5 * area(corners)[:, None]).any(axis=1)
+        near = (iou(corners, truth.boxes[truth.difficult]) > match_iou).any(axis=1)
+        out[inside | near] = UNJUDGED
+    return out, np.flatnonzero(~hazy)

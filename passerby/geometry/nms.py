@@ -1,12 +1,20 @@
-"""Non-maximum suppression: of boxes that lie on each other, the one with the highest score stays."""
+"""Non-maximum suppression: of boxes that lie on each other, the one with the highest score stays.
+
+Greedy suppression is what models are measured and shipped with; the other methods of METHODS are beside it for
+comparison, in `suppress`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.geometry.boxes import Floats, iou
+from passerby.errors import SettingError, did_you_mean
+from passerby.geometry.boxes import Floats, iou, to_centres
 
+Found = tuple[Floats, Floats]  # boxes (K, 4) and scores (K,) of one class, highest score first
 CANDIDATES = 1000  # highest scores a class that enter suppression; bounds time on a crowded picture
 
 
@@ -21,11 +29,7 @@ def nms(boxes: Floats, scores: Floats, threshold: float, limit: int = CANDIDATES
     """
     order = np.argsort(-scores, kind="stable")[:limit]
     overlaps = iou(boxes[order], boxes[order]) > threshold
-    alive = np.ones(len(order), bool)
-    for i in range(len(order)):
-        if alive[i]:
-            alive[i + 1 :] &= ~overlaps[i, i + 1 :]
-    return order[alive]
+    return order[_greedy(overlaps)]
 
 
 def nms_per_class(
@@ -57,3 +61,100 @@ def nms_per_class(
     row, label = np.concatenate(rows), np.concatenate(labels)
     best = np.argsort(-scores[row, label], kind="stable")[:keep]
     return row[best], label[best]
+
+
+def suppress(
+    boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int, method: str
+) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Suppression class by class, by any of METHODS; `nms_per_class` is "hard", and tells which rows stay.
+
+    boxes, scores, floor, threshold, keep  as in `nms_per_class`; "soft" drops what it lowers under the floor
+    returns  boxes (K, 4), scores (K,), labels (K,); highest score first
+
+    Raises SettingError for an unknown method.
+    """
+    if method not in METHODS:
+        raise SettingError(f"nms: '{method}' is unknown{did_you_mean(method, METHODS)}")
+    kept: list[tuple[Floats, Floats, NDArray[np.intp]]] = []
+    for c in range(scores.shape[1]):
+        candidates = np.flatnonzero(scores[:, c] >= floor)
+        order = candidates[np.argsort(-scores[candidates, c], kind="stable")[:CANDIDATES]]
+        found, values = METHODS[method](boxes[order], scores[order, c], floor, threshold)
+        kept.append((found, values, np.full(len(values), c)))
+    found, values, labels = (np.concatenate(column) for column in zip(*kept, strict=True))
+    best = np.argsort(-values, kind="stable")[:keep]
+    return found[best], values[best], labels[best]
+
+
+def hard(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+    """Greedy suppression of one class by IoU; boxes (N, 4) and scores (N,) highest first, as in all of METHODS."""
+    del floor
+    rows = nms(boxes, scores, threshold)
+    return boxes[rows], scores[rows]
+
+
+def soft(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+    """Scores times 1 - IoU where a box overlaps one that was taken by more than the threshold; none goes at once.
+
+    Bodla et al. 2017, "Soft-NMS", equation 2 (linear).
+    """
+    overlaps = iou(boxes, boxes)
+    left = scores.copy()
+    rows: list[int] = []
+    values: list[float] = []
+    for _ in range(len(boxes)):
+        best = int(left.argmax())
+        if left[best] < floor:
+            break
+        rows.append(best)
+        values.append(float(left[best]))
+        left *= np.where(overlaps[best] > threshold, 1 - overlaps[best], 1)
+        left[best] = -1
+    return boxes[rows].reshape(-1, 4), np.array(values, np.float32)
+
+
+def diou(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+    """Greedy suppression by IoU - (distance of the centres / diagonal of the hull) squared.
+
+    Boxes of two objects, one behind the other, have their centres apart. Zheng et al. 2020, "Distance-IoU loss",
+    section 3.5.
+    """
+    del floor
+    centres = to_centres(boxes)[:, :2]
+    low = np.minimum(boxes[:, None, :2], boxes[:, :2])
+    high = np.maximum(boxes[:, None, 2:], boxes[:, 2:])
+    apart = np.square(centres[:, None] - centres).sum(axis=2)
+    overlaps = iou(boxes, boxes) - apart / np.maximum(np.square(high - low).sum(axis=2), 1e-9)
+    rows = _greedy(overlaps > threshold)
+    return boxes[rows], scores[rows]
+
+
+def voting(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+    """Greedy suppression; each box that stays becomes the mean, weighted by score, of all that overlap it by more.
+
+    Gidaris and Komodakis 2015, "Object detection via a multi-region CNN", section 5 (box voting).
+    """
+    del floor
+    near = iou(boxes, boxes) > threshold
+    rows = _greedy(near)
+    votes = np.where(near[rows], scores, np.float32(0))
+    votes[np.arange(len(rows)), rows] = scores[rows]  # a box without area overlaps nothing, itself included
+    mean = votes @ boxes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
+    return np.asarray(mean, np.float32).reshape(-1, 4), scores[rows]
+
+
+def _greedy(near: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Rows that stay, of boxes whose highest score is first; near (N, N): which lie on each other."""
+    alive = np.ones(len(near), bool)
+    for i in range(len(near)):
+        if alive[i]:
+            alive[i + 1 :] &= ~near[i, i + 1 :]
+    return np.flatnonzero(alive)
+
+
+METHODS: dict[str, Callable[[Floats, Floats, float, float], Found]] = {
+    "hard": hard,
+    "soft": soft,
+    "diou": diou,
+    "voting": voting,
+}

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from passerby.geometry.boxes import area
 from passerby.geometry.part import cut
-from passerby.geometry.resize import GREY
+from passerby.geometry.resize import GREY, place
+from passerby.learn.mixing import Another, Input, mosaic, paste
 from passerby.recipe import Augment
 from passerby.records import Pixels, Truth
 
 
-def augment(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator) -> tuple[Pixels, Truth]:
-    """One random version of a picture: part or larger canvas, shift, zoom and shear, flip.
+def augment(
+    pixels: Pixels,
+    truth: Truth,
+    how: Augment,
+    rng: np.random.Generator,
+    to: Input | None = None,
+    another: Another | None = None,
+) -> tuple[Pixels, Truth]:
+    """One random version of a picture: pasted objects, part or larger canvas, or a mosaic; shift, zoom, shear; flip.
 
-    pixels   (H, W, 3) uint8
-    truth    boxes in pixels of that picture
-    returns  the same, changed; the input arrays are left as they are
+    pixels       (H, W, 3) uint8
+    truth        boxes in pixels of that picture
+    to, another  the network's input, and any other training picture, for what of `how` needs them: see `recipe.Augment`
+    returns      the same, changed; the input arrays are left as they are
     """
+    if to and another and how.mosaic and rng.random() < how.mosaic:
+        return _turn(*mosaic((pixels, truth), another, how, to, rng), how, rng)
+    if another and how.paste and rng.random() < how.paste:
+        pixels, truth = paste(pixels, truth, another, how, rng)
     if rng.random() < how.crop:
-        pixels, truth = crop(pixels, truth, how, rng)
+        pixels, truth = (
+            zoom(pixels, truth, how, to, rng) if to and how.object_side[1] else crop(pixels, truth, how, rng)
+        )
     elif rng.random() < how.expand:
         pixels, truth = expand(pixels, truth, how.expand_scale, rng)
+    return _turn(pixels, truth, how, rng)
+
+
+def _turn(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator) -> tuple[Pixels, Truth]:
+    """What may happen to the whole of a picture, whatever it was made of."""
     if how.shift or how.zoom or how.shear:
         pixels, truth = warp(pixels, truth, how, rng)
     if rng.random() < how.flip:
@@ -48,13 +70,37 @@ def crop(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator, t
 
 def expand(pixels: Pixels, truth: Truth, scale: float, rng: np.random.Generator) -> tuple[Pixels, Truth]:
     """The picture on a grey canvas up to `scale` times as large, at a random place."""
+    return lay(pixels, truth, rng.uniform(1, scale), rng)
+
+
+def lay(pixels: Pixels, truth: Truth, factor: float, rng: np.random.Generator) -> tuple[Pixels, Truth]:
+    """The picture at a random place of a grey canvas whose sides are `factor` times its own."""
     height, width = pixels.shape[:2]
-    factor = rng.uniform(1, scale)
     h, w = int(height * factor), int(width * factor)
     y, x = int(rng.integers(0, h - height + 1)), int(rng.integers(0, w - width + 1))
     canvas = np.full((h, w, 3), GREY, np.uint8)
     canvas[y : y + height, x : x + width] = pixels
     return canvas, Truth(truth.boxes + np.array([x, y, x, y], np.float32), truth.labels, truth.difficult, truth.ignore)
+
+
+def zoom(pixels: Pixels, truth: Truth, how: Augment, to: Input, rng: np.random.Generator) -> tuple[Pixels, Truth]:
+    """A part, or a larger canvas, at which the median object is as large at the input as `how.object_side` says.
+
+    Its side there (square root of the area, pixels) is drawn evenly on a scale of logarithms; the part's is no smaller
+    than `how.crop_scale[0]` of the picture's, the canvas' no larger than `how.expand_scale` times. So pictures of small
+    objects are looked into, and those of large ones from further away, but none is zoomed to where nothing is ever seen
+    (scale jitter bound to the object's size: Singh and Davis 2018, "SNIP"). Without objects that count: as `crop`.
+    """
+    counts = ~(truth.ignore | truth.difficult)
+    if not counts.any():
+        return crop(pixels, truth, how, rng)
+    placement = place(pixels.shape[1], pixels.shape[0], *to)
+    side = float(np.median(np.sqrt(area(placement.forth(truth.boxes[counts])))))
+    wanted = math.exp(rng.uniform(*np.log(how.object_side)))
+    share = float(np.clip(side / wanted, how.crop_scale[0], how.expand_scale))
+    if share > 1:
+        return lay(pixels, truth, share, rng)
+    return crop(pixels, truth, replace(how, crop_scale=(share, share)), rng)
 
 
 def warp(pixels: Pixels, truth: Truth, how: Augment, rng: np.random.Generator) -> tuple[Pixels, Truth]:

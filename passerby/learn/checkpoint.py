@@ -63,7 +63,7 @@ def load_network(path: Path) -> tuple[Detector, ModelSpec, dict[str, str]]:
 
     Raises ModelError when the file is missing, cut short, or not a checkpoint of passerby.
     """
-    tensors, facts = _read(path)
+    tensors, facts = read_checkpoint(path)
     spec = ModelSpec.from_json(facts["spec"], str(path))
     network = build(spec, str(path))
     prefix = "average." if any(k.startswith("average.") for k in tensors) else "network."
@@ -77,7 +77,7 @@ def write_spec(path: Path, spec: ModelSpec, out: Path) -> None:
     A safetensors file is the length of its header (8 bytes, little endian), the header as JSON, and the tensors.
     Raises ModelError as `load_network` does, OutputError when `out` cannot be written.
     """
-    _, facts = _read(path)
+    _, facts = read_checkpoint(path)
     spec.check(str(out))
     data = memoryview(path.read_bytes())
     end = 8 + int.from_bytes(data[:8], "little")
@@ -96,7 +96,7 @@ def restore(
 
     Raises ModelError when the checkpoint cannot be resumed or is of another recipe (naming the first difference).
     """
-    tensors, facts = _read(path)
+    tensors, facts = read_checkpoint(path)
     if not facts.get("optimiser") and not any(k.startswith("optimiser.") for k in tensors):
         raise ModelError(f"{path}: holds no optimiser state, so it cannot be resumed; use last.safetensors")
     _same_recipe(json.loads(facts["recipe"]), recipe, path)
@@ -108,7 +108,8 @@ def restore(
     return State(**json.loads(facts["state"]))
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Every tensor of a checkpoint by its name in the file, and its metadata; raises as `load_network` does."""
     try:
         with safetensors.safe_open(str(path), "pt") as f:
             facts = f.metadata() or {}

@@ -15,7 +15,7 @@ from passerby.data.cache import Teller
 from passerby.errors import DataError, SettingError
 from passerby.learn.backbones import BACKBONES
 from passerby.learn.crops import cut_out, output_of
-from passerby.learn.detecting import classes_of
+from passerby.learn.detecting import OF_DETECTORS, classes_of
 from passerby.learn.engine import TorchEngine
 from passerby.learn.heads.pooled import Pooled
 from passerby.learn.held_out import choose_map_threshold, choose_threshold, hold_out, picture_set
@@ -39,6 +39,10 @@ def check(recipe: Recipe) -> None:
         raise SettingError(f"data.val_share is {data.val_share:g}, want over 0 and under 1, or name data.val")
     if data.crops and data.cache:
         raise SettingError("data.crops takes several parts of a picture, data.cache keeps pictures once; set one")
+    plain = Recipe()
+    for section, name in OF_DETECTORS:
+        if getattr(getattr(recipe, section), name) != getattr(getattr(plain, section), name):
+            raise SettingError(f"{section}.{name} is for detectors, not model.head=pooled; leave it out")
     if not recipe.optimiser.l2 >= 0:
         raise SettingError(f"optimiser.l2 is {recipe.optimiser.l2:g}, want 0 or more")
 

@@ -19,7 +19,7 @@ from passerby.learn.network import Detector
 from passerby.learn.validated import Validated
 from passerby.measure.evaluate import evaluate, load_boxes
 from passerby.measure.operating_point import best_f1
-from passerby.recipe import Data, Optimiser, Recipe
+from passerby.recipe import Augment, Data, Optimiser, Recipe
 from passerby.records import SampleSet
 from passerby.runtime.detector import Detector as Predictor
 from passerby.spec import ModelSpec
@@ -27,12 +27,20 @@ from passerby.spec import ModelSpec
 FLOOR = 0.01  # scores under this are dropped when measuring: Liu et al. 2016, "SSD", section 3
 METRICS = ("average_precision", "miss_rate", "at_threshold")
 BEST_BY = {"ap50": 1, "ap50_11pt": 1, "f1": 1, "mr2": -1, "miss_at_1fppi": -1}
+OF_DETECTORS = (("augment", "paste"), ("augment", "mosaic"), ("augment", "object_side"), ("optimiser", "teacher"))
 OF_CLASSIFIERS = (("data", "crops"), ("data", "boxes"), ("optimiser", "balance"), ("optimiser", "l2"))
 
 
 def check(recipe: Recipe) -> None:
     """Raises SettingError for settings that no step can be made with, or that would be ignored in silence."""
     how = recipe.optimiser
+    check_mixing(recipe.augment)
+    if how.quality_loss != "quality_focal" and not how.quality:
+        raise SettingError(f"optimiser.quality_loss={how.quality_loss} needs optimiser.quality=yes")
+    if how.assign == "task_aligned" and (recipe.model.loss != "focal" or recipe.model.head == "two_stage"):
+        raise SettingError("optimiser.assign=task_aligned is for model.head=ssd or plain_ssd with model.loss=focal")
+    if how.teacher_weight < 0:
+        raise SettingError(f"optimiser.teacher_weight is {how.teacher_weight:g}, want 0 or more")
     if how.quality and recipe.model.loss != "focal":
         raise SettingError("optimiser.quality belongs to model.loss=focal; set one or the other")
     if how.rois < 4:
@@ -43,6 +51,21 @@ def check(recipe: Recipe) -> None:
     for section, name in OF_CLASSIFIERS:
         if getattr(getattr(recipe, section), name) != getattr(plain[section], name):
             raise SettingError(f"{section}.{name} is for model.head=pooled, not {recipe.model.head}; leave it out")
+
+
+def check_mixing(how: Augment) -> None:
+    """Raises SettingError for settings of `learn.mixing` and `augment.zoom` that are out of range."""
+    for name in ("paste", "mosaic"):
+        if not 0 <= getattr(how, name) <= 1:
+            raise SettingError(f"augment.{name} is {getattr(how, name):g}, a probability: want 0 to 1")
+    if how.paste_most < 1:
+        raise SettingError(f"augment.paste_most is {how.paste_most}, want at least 1")
+    low, high = how.mosaic_scale
+    if not 0 < low <= high <= 4:
+        raise SettingError(f"augment.mosaic_scale is {low:g}, {high:g}; want two numbers, the smaller first, 0 to 4")
+    low, high = how.object_side
+    if (low, high) != (0, 0) and not 0 < low <= high:
+        raise SettingError(f"augment.object_side is {low:g}, {high:g}; want input pixels, the smaller first, or 0,0")
 
 
 def read(recipe: Recipe, tell: Teller) -> tuple[SampleSet, SampleSet]:

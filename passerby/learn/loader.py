@@ -23,6 +23,7 @@ from passerby.geometry.resize import fit
 from passerby.learn.augment import augment, colour
 from passerby.learn.crops import Crop, output_of
 from passerby.learn.heads.base import Targets
+from passerby.learn.mixing import Input
 from passerby.pictures import read_picture
 from passerby.recipe import Recipe
 from passerby.records import Pixels, Sample, SampleSet, Truth
@@ -48,6 +49,7 @@ class TrainingPictures(Dataset[Batch]):
     def __init__(self, samples: SampleSet, spec: ModelSpec, recipe: Recipe, cache: Cache | None = None) -> None:
         self.samples, self.spec, self.recipe, self.cache = samples, spec, recipe, cache
         self.anchors = default_boxes(spec.anchors, spec.height, spec.width)
+        self.maps = spec.anchors if recipe.optimiser.assign == "atss" else ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -56,19 +58,30 @@ class TrainingPictures(Dataset[Batch]):
         index = key[1]
         sample = self.samples[index]
         rng = np.random.default_rng((self.recipe.run.seed, *key))
-        pixels, truth = augment(*take(sample, index, self.cache), self.recipe.augment, rng)
+        how, to = self.recipe.augment, Input(self.spec.width, self.spec.height, self.spec.resize)
+        pixels, truth = augment(*take(sample, index, self.cache), how, rng, to, lambda: self._another(rng))
         pixels, placement = fit(pixels, self.spec.width, self.spec.height, self.spec.resize)
-        pixels = colour(pixels, self.recipe.augment, rng)
+        pixels = colour(pixels, how, rng)
         truth = Truth(placement.forth(truth.boxes), truth.labels, truth.difficult, truth.ignore)
-        labels, offsets = assign(truth, self.anchors, self.recipe.optimiser.match_iou, self.spec.variance)
+        labels, offsets = assign(truth, self.anchors, self.recipe.optimiser.match_iou, self.spec.variance, self.maps)
         if not np.isfinite(sample.truth.boxes).all():  # such a box matches nothing and would pass in silence
             labels[0], offsets[0] = 1, np.nan  # so that the loop stops, and names file, object and step
         classes = np.where(truth.ignore | truth.difficult, -1, truth.labels + 1)
         return Batch(
             torch.from_numpy(np.require(pixels, requirements=["C", "W"])),
-            Targets(*map(torch.from_numpy, (labels, offsets, truth.boxes.astype(np.float32), classes))),
+            Targets(
+                torch.from_numpy(labels),
+                torch.from_numpy(offsets),
+                torch.from_numpy(truth.boxes.astype(np.float32)),
+                torch.from_numpy(classes),
+            ),
             torch.tensor(index),
         )
+
+    def _another(self, rng: np.random.Generator) -> tuple[Pixels, Truth]:
+        """Any training picture, for what mixes several."""
+        index = int(rng.integers(len(self.samples)))
+        return take(self.samples[index], index, self.cache)
 
 
 class LabelledPictures(Dataset[Batch]):
@@ -114,9 +127,10 @@ def take(sample: Sample, index: int, cache: Cache | None) -> tuple[Pixels, Truth
 def stack(parts: Sequence[Batch]) -> Batch:
     """Several pictures as one batch; lists of objects are filled up to the longest."""
     pixels, targets, which = zip(*parts, strict=True)
-    labels, offsets, objects, classes = zip(*targets, strict=True)
-    filled = (nn.utils.rnn.pad_sequence(list(rows), batch_first=True) for rows in (objects, classes))
-    return Batch(torch.stack(pixels), Targets(torch.stack(labels), torch.stack(offsets), *filled), torch.stack(which))
+    labels, offsets, objects, classes, _ = zip(*targets, strict=True)
+    boxes, kinds = (nn.utils.rnn.pad_sequence(list(rows), batch_first=True) for rows in (objects, classes))
+    answers = Targets(torch.stack(labels), torch.stack(offsets), boxes, kinds)
+    return Batch(torch.stack(pixels), answers, torch.stack(which))
 
 
 class EpochOrder(Sampler[list[Key]]):

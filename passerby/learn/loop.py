@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from passerby.data.cache import Teller
 from passerby.errors import SettingError, TrainingError, did_you_mean
@@ -20,15 +17,13 @@ from passerby.files import written_whole
 from passerby.learn import checkpoint
 from passerby.learn.curves import draw_curves
 from passerby.learn.heads import HEADS
-from passerby.learn.heads.base import Targets
 from passerby.learn.loader import Batch, cache_of, make_loader
-from passerby.learn.machine import choose_device, choose_precision, device_name, keep_memory, seed_everything
-from passerby.learn.network import Detector, Habits, build, spec_of
-from passerby.learn.optimise import Average, make_optimiser, rate_at
+from passerby.learn.machine import device_name, keep_memory, seed_everything
+from passerby.learn.optimise import rate_at
 from passerby.learn.tasks import TASKS, Task
+from passerby.learn.trainee import prepare
 from passerby.learn.validated import Validated
-from passerby.learn.weights import habits_of, load_backbone
-from passerby.recipe import Optimiser, Recipe
+from passerby.recipe import Recipe
 from passerby.records import SampleSet
 from passerby.spec import ModelSpec
 
@@ -145,60 +140,6 @@ def check_settings(recipe: Recipe) -> None:
     task.check(recipe)
 
 
-@dataclass
-class Trainee:
-    """What a step changes: the network, its optimiser, its moving average."""
-
-    network: Detector
-    spec: ModelSpec
-    optimiser: torch.optim.Optimizer
-    average: Average | None
-    device: torch.device
-    mixed: bool
-
-    def step(self, batch: Batch, rate: float, how: Optimiser) -> tuple[float, float, float] | None:
-        """One step on one batch: its two losses and the share that was right; see `losses.Losses`.
-
-        None, and nothing changed, when a loss is not a number.
-        """
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        pixels, *targets = (t.to(self.device, non_blocking=True) for t in (batch.pixels, *batch.targets))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            losses = self.network.losses(pixels, Targets(*targets), how)
-        self.optimiser.zero_grad(set_to_none=True)
-        (losses.score + losses.box).backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), how.clip or math.inf)
-        score, box = losses.score.item(), losses.box.item()
-        if not math.isfinite(score + box) or not math.isfinite(norm.item()):
-            return None
-        self.optimiser.step()
-        if self.average:
-            self.average.update(self.network)
-        return score, box, 0.0 if losses.right is None else losses.right.item()
-
-
-def prepare(recipe: Recipe, tell: Teller) -> Trainee:
-    """The recipe's network on its device, its backbone filled from `model.weights` and frozen as asked."""
-    device = choose_device(recipe.run.device)
-    weights = Path(recipe.data.root) / recipe.model.weights if recipe.model.weights else None
-    spec = spec_of(recipe.model, habits_of(weights) if weights else Habits())
-    network = build(spec)
-    if weights:
-        taken = load_backbone(network.backbone, weights)
-        tell.line(f"backbone, from {weights.name}: {taken.told()}")
-    network.to(device)
-    if recipe.run.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.optimiser.unfreeze >= 0:
-        network.backbone.unfreeze(recipe.optimiser.unfreeze, recipe.model.backbone)
-    else:
-        network.backbone.freeze(recipe.optimiser.freeze)
-    average = Average(network, recipe.optimiser.average) if recipe.optimiser.average else None
-    mixed = choose_precision(recipe.run.precision, device)
-    return Trainee(network, spec, make_optimiser(network, recipe.optimiser), average, device, mixed)
-
-
 def why_not_a_number(batch: Batch, samples: SampleSet, step: int, rate: float) -> str:
     """Which file and object made the loss NaN or infinite, in one line with the cure."""
     for row, targets in enumerate(batch.targets.offsets):
@@ -262,7 +203,7 @@ def _with_facts(
         "machine": device_name(device),
         "val_" + recipe.run.best_by.removeprefix("val_"): round(found.scores[recipe.run.best_by], 4),
     }
-    return spec.with_(**thresholds, provenance=facts | rules)
+    return spec.with_(**thresholds, provenance=spec.provenance | facts | rules)
 
 
 def _duration(seconds: float) -> str:

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from passerby.learn.boxes import corners
+from passerby.learn.box_losses import BOX_LOSSES, Pairs, giou
 from passerby.recipe import Optimiser
 from passerby.spec import ModelSpec
+
+QUALITY_LOSSES = ("quality_focal", "varifocal")  # of scores whose target is how well a box fits
+SURE = 0.1  # a teacher's boxes teach where it gives a score of at least this
 
 
 class Losses(NamedTuple):
@@ -23,6 +26,10 @@ class Losses(NamedTuple):
     score: Tensor
     box: Tensor
     right: Tensor | None = None
+
+    def plus(self, other: Losses, weight: float) -> Losses:
+        """With `weight` times another's score and box losses added."""
+        return Losses(self.score + weight * other.score, self.box + weight * other.box, self.right)
 
 
 def focal(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
@@ -54,6 +61,21 @@ def quality_focal(logits: Tensor, labels: Tensor, overlaps: Tensor, gamma: float
     return (loss * hard * (labels >= 0).unsqueeze(-1)).sum()
 
 
+def varifocal(logits: Tensor, labels: Tensor, overlaps: Tensor, alpha: float, gamma: float) -> Tensor:
+    """As `quality_focal`, but a positive weighs by its own target q instead of by how wrong it is.
+
+    logits, labels, overlaps  as in `quality_focal`
+    alpha                     as in `focal`: negatives weigh (1 - alpha) p ** gamma
+
+    Zhang et al. 2021, "VarifocalNet", equation 2, where 1 - alpha is called alpha: 0.75.
+    """
+    target = F.one_hot(labels.clamp(min=0), logits.shape[-1] + 1)[..., 1:].to(logits.dtype)
+    target[labels > 0] *= overlaps.unsqueeze(-1)
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    weight = torch.where(target > 0, target, (1 - alpha) * torch.sigmoid(logits) ** gamma)
+    return (loss * weight * (labels >= 0).unsqueeze(-1)).sum()
+
+
 def mining(logits: Tensor, labels: Tensor, ratio: float) -> Tensor:
     """Softmax cross-entropy of all positives and, a picture, of the `ratio` times as many hardest negatives.
 
@@ -69,48 +91,66 @@ def mining(logits: Tensor, labels: Tensor, ratio: float) -> Tensor:
     return (loss * (positive | (negative & (rank < wanted.unsqueeze(1))))).sum()
 
 
-def overlap(offsets: Tensor, targets: Tensor, anchors: Tensor, variance: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """IoU and generalised IoU of predicted and true boxes, row by row, each (P,).
-
-    offsets, targets  (P, 4) offsets from the default boxes `anchors` (P, 4), cx cy w h
-
-    Rezatofighi et al. 2019, "Generalized intersection over union", algorithm 1. Unlike smooth L1 it asks for the
-    overlap that a hit is judged by, which a small box loses to an error of a pixel.
-    """
-    top = 4.0 / variance[1]  # at exp(4) times the default box a prediction is wrong enough; more would overflow
-    offsets = torch.cat([offsets[:, :2], offsets[:, 2:].clamp(max=top)], 1)
-    a, b = corners(offsets, anchors, variance), corners(targets, anchors, variance)
-    shared = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0).prod(dim=1)
-    hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(dim=1)
-    union = (a[:, 2:] - a[:, :2]).prod(dim=1) + (b[:, 2:] - b[:, :2]).prod(dim=1) - shared
-    iou = shared / union
-    return iou, iou - (hull - union) / hull
-
-
 def detection_loss(
-    logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, anchors: Tensor, spec: ModelSpec, how: Optimiser
+    logits: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    anchors: Tensor,
+    spec: ModelSpec,
+    how: Optimiser,
+    worth: Tensor | None = None,
 ) -> Losses:
     """(L_conf, L_loc) / N over the batch's N positives, at least 1.
 
     logits, offsets  of the network; labels (B, A), targets (B, A, 4) of `assign`; anchors (A, 4) cx cy w h
-    spec.scoring     "sigmoid": focal, or quality focal; "softmax": hard-negative mining
+    spec.scoring     "sigmoid": focal, quality focal or varifocal; "softmax": hard-negative mining
+    worth            (B, A) how good an answer each positive is, 0..1, as `aligned.align` judges it: the target of its
+                     score and the weight of its box, and N is its sum; None: the IoU of its box, each box weighs 1
     """
     logits, offsets = logits.float(), offsets.float()
     positive = labels > 0
-    count = positive.sum().clamp(min=1)
-    rows = anchors.expand(len(labels), -1, -1)[positive]
-    iou, generalised = overlap(offsets[positive], targets[positive], rows, spec.variance)
+    pairs = Pairs.of(offsets[positive], targets[positive], anchors.expand(len(labels), -1, -1)[positive], spec.variance)
+    box = BOX_LOSSES[how.box_loss](pairs, how.box_beta)
+    if worth is None:
+        wanted, count = pairs.iou().detach(), positive.sum().clamp(min=1)
+    else:
+        wanted = worth[positive]
+        box, count = box * wanted, wanted.sum().clamp(min=1)
     if spec.scoring == "softmax":
         score = mining(logits, labels, how.mining_ratio)
-    elif how.quality:
-        score = quality_focal(logits, labels, iou.detach(), how.focal_gamma)
-    else:
+    elif not how.quality:
         score = focal(logits, labels, how.focal_alpha, how.focal_gamma)
-    if how.box_loss == "giou":
-        box = (1 - generalised).sum()
+    elif how.quality_loss == "varifocal":
+        score = varifocal(logits, labels, wanted, how.focal_alpha, how.focal_gamma)
     else:
-        box = F.smooth_l1_loss(offsets[positive], targets[positive], beta=how.box_beta, reduction="sum")
-    return Losses(score / count, how.box_weight * box / count)
+        score = quality_focal(logits, labels, wanted, how.focal_gamma)
+    return Losses(score / count, how.box_weight * box.sum() / count)
+
+
+def distil(
+    outputs: tuple[Tensor, Tensor], taught: tuple[Tensor, Tensor], anchors: Tensor, variance: tuple[float, float]
+) -> Losses:
+    """How far a network is from its teacher, over the teacher's sum of scores, at least 1.
+
+    outputs, taught  logits (B, A, C) of sigmoids and offsets (B, A, 4), of the student and of the teacher
+    anchors          (A, 4) cx cy w h, of both
+
+    Scores: cross-entropy with the teacher's as soft targets (Hinton et al. 2015, "Distilling the knowledge in a neural
+    network", section 2), weighted by the squared difference as in `losses.quality_focal`, so that the background that
+    both agree on does not drown the rest. Boxes: 1 - generalised IoU with the teacher's box times its highest score,
+    where that is at least SURE.
+    """
+    logits, offsets = (x.float() for x in outputs)
+    said = taught[0].float().sigmoid()
+    apart = (logits.sigmoid() - said).square()
+    score = (F.binary_cross_entropy_with_logits(logits, said, reduction="none") * apart).sum()
+    weight = said.amax(-1)
+    sure = weight >= SURE
+    pairs = Pairs.of(offsets[sure], taught[1].float()[sure], anchors.expand(len(logits), -1, -1)[sure], variance)
+    box = (giou(pairs, 1.0) * weight[sure]).sum()
+    count = (weight * sure).sum().clamp(min=1)
+    return Losses(score / count, box / count)
 
 
 def sampled_loss(
@@ -134,9 +174,6 @@ def sampled_loss(
     positive = labels > 0
     count = (labels >= 0).sum().clamp(min=1)
     score = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
-    offsets, targets = offsets[positive], targets[positive]
-    if how.box_loss == "giou":
-        box = (1 - overlap(offsets, targets, anchors[positive], variance)[1]).sum()
-    else:
-        box = F.smooth_l1_loss(offsets, targets, beta=how.box_beta, reduction="sum")
+    pairs = Pairs.of(offsets[positive], targets[positive], anchors[positive], variance)
+    box = BOX_LOSSES[how.box_loss](pairs, how.box_beta).sum()
     return Losses(score / count, how.box_weight * box / count)

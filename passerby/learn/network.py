@@ -54,6 +54,7 @@ class Detector(nn.Module):
             network["depth_multiplier"],
             network.get("blocks", ()),
             network.get("last", False),
+            network.get("expand", 6),
         )
         dilate(self.backbone, network["backbone"], network.get("map_stride", 0))
         self.head = HEADS[network["head"]](self.backbone.channels, spec)
@@ -115,6 +116,7 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
         "depth_multiplier": model.depth_multiplier,
         **({"blocks": list(model.blocks)} if model.blocks else {}),
         **({"last": True} if model.last else {}),
+        **({"expand": model.expand} if model.expand != 6 else {}),
         "head": model.head,
         "layout": model.layout,
         "fusion": model.fusion,

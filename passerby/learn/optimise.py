@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from passerby.errors import SettingError
+from passerby.geometry.assign import RULES
+from passerby.learn.box_losses import BOX_LOSSES
+from passerby.learn.losses import QUALITY_LOSSES
 from passerby.learn.network import Detector
 from passerby.recipe import Optimiser
 
@@ -16,10 +19,12 @@ from passerby.recipe import Optimiser
 def make_optimiser(network: nn.Module, how: Optimiser) -> torch.optim.Optimizer:
     """SGD, Adam or AdamW; weight decay on convolution weights only (of Adam: its gradient is added to the others').
 
-    Raises SettingError for another kind, or an unknown box loss.
+    Raises SettingError for another kind, or an unknown loss or rule of assigning.
     """
-    if how.box_loss not in ("smooth_l1", "giou"):
-        raise SettingError(f"optimiser.box_loss: '{how.box_loss}' is unknown (known: giou, smooth_l1)")
+    known = {"box_loss": BOX_LOSSES, "quality_loss": QUALITY_LOSSES, "assign": RULES}
+    for name, table in known.items():
+        if (value := getattr(how, name)) not in table:
+            raise SettingError(f"optimiser.{name}: '{value}' is unknown (known: {', '.join(sorted(table))})")
     weights = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     rest = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": how.decay}, {"params": rest, "weight_decay": 0.0}]

@@ -7,70 +7,10 @@ from dataclasses import dataclass, replace
 from passerby.learn.layers import folded, layers_of, sums_of
 from passerby.learn.network import Detector, build, spec_of
 from passerby.recipe import Model, load_recipe, shipped_recipes
+from passerby.runtime.published import PUBLISHED as PUBLISHED
+from passerby.runtime.published import Published as Published
+from passerby.runtime.published import rounded
 from passerby.spec import Layer, ModelSpec
-
-
-@dataclass(frozen=True)
-class Published:
-    """Figures of one source, and how to count ours beside them; 0: the source does not say.
-
-    memory   MiB
-    classes  beside the background; side: of the input, pixels
-    folded   batch norm folded into convolutions
-    why      what differs, in a sentence
-    """
-
-    source: str
-    why: str
-    parameters: float = 0
-    macs: float = 0
-    memory: float = 0
-    boxes: int = 0
-    classes: int = 20
-    side: int = 300
-    folded: bool = False
-
-
-PUBLISHED: dict[str, tuple[Published, ...]] = {
-    "mb2-ssd-lite-f38": (
-        Published(
-            "the reference design, counted in its converted DLC file",
-            "counted so, parameters and multiply-adds are the same; with focal loss there is no background column and "
-            "5,128 parameters less. Memory is what that engine said it needs to run, and adding up does not give it: "
-            "outputs of all convolutions are 51.5 MiB; weights, and all that goes in and out of each convolution, "
-            "batch norm and activation, 317 MiB.",
-            2_750_864, 618e6, 345.9, classes=1, folded=True,
-        ),
-    ),
-    "mb2-ssd-lite": (
-        Published(
-            "Sandler et al. 2018, table 6, COCO",
-            "the paper does not say how many channels and boxes its extra maps have; ours have the channels of the "
-            "public MobileNet-SSD and six boxes a cell.",
-            4.3e6, 0.8e9, classes=80, side=320,
-        ),
-    ),
-    "mb1-ssd": (
-        Published(
-            "Howard et al. 2017, table 13, COCO",
-            "with 1 x 1 predictors, as in the authors' public release, ours would have 6.80 M and 1.27 G; the 3 x 3 "
-            "predictors of 81 classes are most of this network.",
-            6.8e6, 1.2e9, classes=80,
-        ),
-    ),
-    "vgg16-ssd300": (
-        Published("Liu et al. 2016, section 3.1 and table 7, VOC", "the same.", boxes=8732),
-        Published(
-            "the usual count of SSD300 for VOC, 21 classes with background", "the same, rounded.", 26.3e6,
-        ),
-        Published(
-            "Howard et al. 2017, table 13, COCO (SSD300 deeplab-VGG)",
-            "the authors' own implementation, of which only these sums were published; ours is that of the SSD paper.",
-            33.1e6, 34.9e9, classes=80,
-        ),
-    ),
-    "vgg16-ssd512": (Published("Liu et al. 2016, table 7, VOC", "the same.", boxes=24564, side=512),),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,8 +59,8 @@ def compare_with_published(recipe: str) -> list[str]:
     model = load_recipe(recipe).model
     lines = []
     for p in PUBLISHED.get(load_recipe(recipe).name, ()):
-        said = [f"{_rounded(p.parameters)} parameters"] if p.parameters else []
-        said += [f"{_rounded(p.macs)} multiply-adds"] if p.macs else []
+        said = [f"{rounded(p.parameters)} parameters"] if p.parameters else []
+        said += [f"{rounded(p.macs)} multiply-adds"] if p.macs else []
         said += [f"{p.memory} MiB"] if p.memory else []
         said += [f"{p.boxes:,} default boxes"] if p.boxes else []
         how = f"{p.classes} {'class' if p.classes == 1 else 'classes'} and background, {p.side} x {p.side}"
@@ -141,10 +81,3 @@ def sizes_table() -> str:
         cells = [f"{s.parameters:,}", f"{s.macs / 1e6:,.1f} M", f"{s.memory:.1f}", f"{s.boxes:,}"]
         rows.append(f"| `{name}` | {width} x {height} | {' | '.join(cells)} |")
     return "\n".join(rows)
-
-
-def _rounded(number: float) -> str:
-    """As the sources print it: 2,750,864; 6.8 M; 34.9 G."""
-    if number != round(number, -5):
-        return f"{number:,.0f}"
-    return f"{number / 1e9:g} G" if number >= 1e9 else f"{number / 1e6:g} M"

@@ -111,6 +111,7 @@ def judge_found(
         "objects": samples.objects(),
         "match_iou": 0.5,
         "score_floor": judged.floor,
+        "nms": getattr(predict, "nms", None),
         "nms_iou": judged.nms_iou,
         "max_detections": judged.cap,
         "coco_cap": coco_cap,

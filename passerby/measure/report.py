@@ -44,9 +44,10 @@ def to_json(report: Report, rules: Rules | None = None) -> str:
 def to_text(report: Report) -> str:
     """Tables for people, settings first."""
     s, scores = report.settings, report.scores
+    method = "" if s.get("nms") in (None, "hard") else f" ({s['nms']})"
     lines = [
         f"{s['data']}: {s['pictures']} pictures, {s['objects']} objects",
-        f"settings: IoU {s['match_iou']} for a hit; scores from {_shown(s['score_floor'])}; suppression at IoU "
+        f"settings: IoU {s['match_iou']} for a hit; scores from {_shown(s['score_floor'])}; suppression{method} at IoU "
         f"{_shown(s['nms_iou'])}; at most {_shown(s['max_detections'])} detections a picture",
         f"engine: {s['engine'] or 'not said'}, {s['ms_per_picture']:.1f} ms a picture, decoding not counted",
         "",

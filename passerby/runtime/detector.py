@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from passerby.errors import ModelError, SettingError, ShapeError
-from passerby.geometry.nms import nms_per_class
+from passerby.geometry.nms import suppress
 from passerby.geometry.resize import Placement, fit
 from passerby.pictures import read_picture
 from passerby.records import Detections, Floats, Frame, Pixels
@@ -34,9 +34,9 @@ class Detector:
         from passerby import Detector
         found = Detector()("photo.jpg")
 
-    model           a shipped model's name ("head") or an .onnx file that passerby exported
+    model           a shipped model's name ("head") or a file that passerby exported: .onnx, .xml, .tflite or .param
     threshold       scores under this are not reported; None: the model's own
-    engine          "auto", "onnxruntime" or "openvino"
+    engine          "auto", "onnxruntime" or "openvino", of an .onnx file; another format has an engine of its own
     threads         the engine may use; 0: as many as it likes
     nms_iou, max_detections   None: the model's own
     streams         pictures that the engine runs at once, for callers in several threads
@@ -60,7 +60,7 @@ class Detector:
 
         path = find_model(model)
         spec = read_spec(path)
-        opened = open_engine(path, str(path), engine, threads, streams)
+        opened = open_engine(path, str(path), engine, threads, streams, spec)
         self._set(spec, opened, threshold, nms_iou, max_detections)
 
     @classmethod
@@ -92,6 +92,7 @@ class Detector:
             )
         self.spec, self.engine = spec, engine
         self.threshold = spec.threshold if threshold is None else threshold
+        self.nms = "hard"  # of geometry.nms.METHODS; others are for measuring: `passerby eval --nms`
         self.nms_iou = spec.nms_iou if nms_iou is None else nms_iou
         self.max_detections = spec.max_detections if max_detections is None else max_detections
         need_share("threshold", self.threshold)
@@ -122,6 +123,8 @@ class Detector:
         """
         from passerby.runtime.heat import heat_map
 
+        if self.spec.outputs == "nms":
+            raise ModelError(f"{self.spec.name}: its graph suppresses inside, and tells nothing of other places")
         boxes, scores, placement = self.raw(picture)
         return self.settle(boxes, scores, placement, threshold), heat_map(scores, self.spec, placement)
 
@@ -150,10 +153,10 @@ class Detector:
         """
         floor = self.threshold if threshold is None else threshold
         need_share("threshold", floor)
-        rows, labels = nms_per_class(boxes, scores, floor, self.nms_iou, self.max_detections)
+        boxes, scores, labels = suppress(boxes, scores, floor, self.nms_iou, self.max_detections, self.nms)
         return Detections(
-            placement.back(boxes[rows]),
-            scores[rows, labels].astype(np.float32, copy=False),
+            placement.back(boxes),
+            scores.astype(np.float32, copy=False),
             labels.astype(np.int64, copy=False),
             self.spec.labels,
         )

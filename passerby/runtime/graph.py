@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from passerby.cores import cores
 from passerby.errors import MissingExtraError, ModelError, SettingError, did_you_mean
 from passerby.records import Floats
-from passerby.runtime.session import ENGINES, OnnxRuntime, OpenVino, first_line
-
-Array = NDArray[Any]
-OPEN = -1  # a side that the file leaves open
+from passerby.runtime.outputs import OPEN as OPEN
+from passerby.runtime.outputs import Array as Array
+from passerby.runtime.outputs import first_line
+from passerby.runtime.session import ENGINES, OnnxRuntime, OpenVino
+from passerby.runtime.tuned import default_engine
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,8 @@ class OnnxGraph:
 class OpenVinoGraph:
     """By OpenVINO, in the precision that it finds best; it reads .onnx, .xml and .tflite."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
-            raise ModelError(f"{path}: its weights {path.with_suffix('.bin').name} are not beside it; copy them there")
-        engine = OpenVino(path, str(path), threads)
+    def __init__(self, path: Path, threads: int, precision: str = "") -> None:
+        engine = OpenVino(path, str(path), threads, precision=precision)
         self.name = engine.name
         compiled = engine.compiled
         self.title = str(compiled.get_property("NETWORK_NAME"))
@@ -129,9 +126,9 @@ def open_graph(path: Path, engine: str = "auto", threads: int = 0) -> Graph:
     if path.suffix == ".tflite":
         return LiteGraph(path, threads)
     if engine == "auto":
-        engine = "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
-    if path.suffix == ".xml" or engine == "openvino":
-        return OpenVinoGraph(path, threads)
+        engine = default_engine()
+    if path.suffix == ".xml" or engine.startswith("openvino"):
+        return OpenVinoGraph(path, threads, "f32" if engine == "openvino-f32" else "")
     return OnnxGraph(path, threads)
 
 

@@ -76,7 +76,7 @@ class Localiser:
         path = find_model(model)
         spec = read_spec(path)
         need_localiser(spec)
-        opened = open_engine(path, str(path), engine, threads, streams)
+        opened = open_engine(path, str(path), engine, threads, streams, spec)
         self._set(spec, opened, threshold, map_threshold, split, max_detections)
 
     @classmethod
@@ -217,7 +217,7 @@ def open_model(
     """
     path = find_model(model)
     spec = read_spec(path)
-    opened = open_engine(path, str(path), engine, threads, streams)
+    opened = open_engine(path, str(path), engine, threads, streams, spec)
     return model_of(spec, opened, threshold, nms_iou, max_detections)
 
 

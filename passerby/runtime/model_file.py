@@ -6,16 +6,16 @@ import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from passerby.errors import ModelError, SettingError, did_you_mean
 from passerby.files import written_whole
+from passerby.runtime.formats import FORMATS
+from passerby.runtime.protobuf import Field, read_fields, write_field
 from passerby.spec import METADATA_KEY, ModelSpec
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 # Fields of ModelProto and StringStringEntryProto: onnx.proto3 of the ONNX specification.
 _METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def shipped_models() -> dict[str, Path]:
@@ -41,17 +41,31 @@ def find_model(model: str | os.PathLike[str]) -> Path:
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """The spec in a model file's metadata; only the pages that hold it are read.
+    """The spec in a model file's metadata, or beside it; of an ONNX file only the pages that hold it are read.
 
-    Raises ModelError when the file is cut short, no ONNX file, or not exported by passerby.
+    Raises ModelError when the file cannot be read, is cut short, or not exported by passerby.
     """
-    entries = read_metadata(path)
-    if METADATA_KEY not in entries:
+    text = _spec_text(path)
+    if text is None:
+        kind = "an ONNX file" if path.suffix.lower() not in FORMATS else f"a {path.suffix} file"
         raise ModelError(
-            f"{path}: an ONNX file, but not one of passerby's (no '{METADATA_KEY}' in its metadata); "
+            f"{path}: {kind}, but not one of passerby's (no '{METADATA_KEY}' in its metadata); "
             "make one with passerby export"
         )
-    return ModelSpec.from_json(entries[METADATA_KEY], str(path))
+    return ModelSpec.from_json(text, str(path))
+
+
+def is_ours(path: Path) -> bool:
+    """Whether passerby exported a file. Raises ModelError when it cannot be read."""
+    if path.suffix.lower() == ".param" and not path.with_suffix(".json").is_file():
+        return True  # no other maker's is read; that its spec is missing is told by `read_spec`
+    return _spec_text(path) is not None
+
+
+def _spec_text(path: Path) -> str | None:
+    if kind := FORMATS.get(path.suffix.lower()):
+        return kind.read(path)
+    return read_metadata(path).get(METADATA_KEY)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -76,24 +90,30 @@ def read_metadata(path: Path) -> dict[str, str]:
 def write_spec(path: Path, spec: ModelSpec, out: Path) -> None:
     """A copy of a model file with another spec; every other byte, and so every weight, stays as it is.
 
-    path  an ONNX file that passerby exported; out may be the same file
-    out   written whole or not at all; a link is followed
+    path  a file that passerby exported, of any format in FORMATS or .onnx; out may be the same file
+    out   of the same format; written whole or not at all; a link is followed
 
-    Raises ModelError when `path` cannot be read or is no ONNX file, or the spec has a field out of range, OutputError
-    when `out` cannot be written.
+    Raises ModelError when `path` cannot be read or is no such file, or the spec has a field out of range, OutputError
+    when `out` cannot be written, SettingError where `out` has another extension.
     """
     spec.check(str(out))
+    if kind := FORMATS.get(path.suffix.lower()):
+        if out.suffix.lower() != path.suffix.lower():
+            raise SettingError(f"{out}: want a {path.suffix} file, as {path.name} is")
+        kind.write(path, spec.to_json(), out)
+        return
     try:
         data = memoryview(path.read_bytes())
     except OSError as e:
         raise ModelError(f"{path}: cannot be read ({e.strerror or e})") from e
     try:
-        kept = [f.whole for f in _fields(data) if not _is_ours(f)]
+        kept = [f.whole for f in read_fields(data) if not _is_ours(f)]
     except (IndexError, ValueError, UnicodeDecodeError) as e:
         raise ModelError(f"{path}: not an ONNX file, or cut short; copy or export it again") from e
-    entry = b"".join(_field(n, text.encode("utf-8")) for n, text in ((_KEY, METADATA_KEY), (_VALUE, spec.to_json())))
+    pair = ((_KEY, METADATA_KEY), (_VALUE, spec.to_json()))
+    entry = b"".join(write_field(n, text.encode("utf-8")) for n, text in pair)
     with written_whole(out.resolve()) as temporary:
-        temporary.write_bytes(b"".join([*kept, _field(_METADATA_PROPS, entry)]))
+        temporary.write_bytes(b"".join([*kept, write_field(_METADATA_PROPS, entry)]))
 
 
 def is_shipped(path: Path) -> bool:
@@ -101,72 +121,16 @@ def is_shipped(path: Path) -> bool:
     return path.resolve().parent == MODELS
 
 
-class _Field(NamedTuple):
-    """One field of a protobuf message: its number, all its bytes, and its content where that is bytes."""
-
-    number: int
-    whole: memoryview
-    content: memoryview | None
-
-
-def _is_ours(field: _Field) -> bool:
+def _is_ours(field: Field) -> bool:
     return field.number == _METADATA_PROPS and field.content is not None and _entry(field.content)[0] == METADATA_KEY
 
 
 def _metadata(data: memoryview) -> Iterator[tuple[str, str]]:
-    for field in _fields(data):
+    for field in read_fields(data):
         if field.number == _METADATA_PROPS and field.content is not None:
             yield _entry(field.content)
 
 
 def _entry(content: memoryview) -> tuple[str, str]:
-    pair = {f.number: bytes(f.content).decode("utf-8") for f in _fields(content) if f.content is not None}
+    pair = {f.number: bytes(f.content).decode("utf-8") for f in read_fields(content) if f.content is not None}
     return pair.get(_KEY, ""), pair.get(_VALUE, "")
-
-
-def _fields(data: memoryview) -> Iterator[_Field]:
-    """The fields of one protobuf message, in order. Raises ValueError or IndexError when malformed."""
-    at = 0
-    while at < len(data):
-        start = at
-        key, at = _varint(data, at)
-        number, kind = key >> 3, key & 7
-        content = None
-        if number == 0:
-            raise ValueError("field number 0")
-        if kind == _VARINT:
-            _, at = _varint(data, at)
-        elif kind == _BYTES:
-            length, at = _varint(data, at)
-            content = data[at : at + length]
-            at += length
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if at > len(data):
-            raise ValueError("a field ends past the end")
-        yield _Field(number, data[start:at], content)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _as_varint(number << 3 | _BYTES) + _as_varint(len(content)) + content
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, at
-    raise ValueError("a number of over 10 bytes")
-
-
-def _as_varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

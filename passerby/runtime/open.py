@@ -11,11 +11,10 @@ from passerby.runtime.adapters import ADAPTERS
 from passerby.runtime.adapters.foreign import Foreign
 from passerby.runtime.function import Function
 from passerby.runtime.localiser import open_model
-from passerby.runtime.model_file import read_metadata, shipped_models
+from passerby.runtime.model_file import is_ours, shipped_models
 from passerby.runtime.predictor import Predictor
-from passerby.spec import METADATA_KEY
 
-FILES = (".onnx", ".xml", ".tflite")
+FILES = (".onnx", ".xml", ".tflite", ".param")
 CHECKPOINT = ".safetensors"
 
 
@@ -81,14 +80,10 @@ def open_word(
     suffix = Path(word.what).suffix.lower()
     if word.what not in shipped_models() and suffix in FILES:
         path = Path(word.what)
-        if suffix != ".onnx" or word.adapter or not _is_ours(path):
+        if word.adapter or (path.is_file() and not is_ours(path)):  # a missing file is told by `find_model`
             return Foreign(path, floor, engine, threads, word.adapter, labels, nms_iou, max_detections)
     elif suffix and word.what not in shipped_models():
         raise ModelError(
             f"{word.what}: a model is a shipped name, a file of {', '.join((*FILES, CHECKPOINT))}, or MODULE:FUNCTION"
         )
     return open_model(word.what, floor, engine, threads, nms_iou, max_detections)
-
-
-def _is_ours(path: Path) -> bool:
-    return not path.is_file() or METADATA_KEY in read_metadata(path)  # a missing file is told by `find_model`

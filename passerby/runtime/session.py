@@ -1,11 +1,11 @@
-"""Engines that run a model's graph. An engine is one class here and one line in ENGINES."""
+"""Engines that run a model's graph. An engine is one line in ENGINES; one of another format than .onnx in BY_FORMAT."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,13 @@ from passerby.cores import cores
 from passerby.errors import MissingExtraError, ModelError, SettingError, did_you_mean
 from passerby.records import Floats, Pixels
 from passerby.runtime.detector import Engine
+from passerby.runtime.lite_rt import LiteRt
+from passerby.runtime.ncnn_net import NcnnNet
+from passerby.runtime.outputs import OPEN, Answering, Array, Model, Read, first_line, lay_out
+from passerby.runtime.tuned import default_engine, find_choice
+from passerby.spec import ModelSpec
 
-Model = bytes | Path
+KINDS = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "f32": "float32", "u8": "uint8"}  # of inputs
 
 
 class OnnxRuntime:
@@ -35,41 +40,63 @@ class OnnxRuntime:
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as e:  # its errors have no public base class
             raise ModelError(f"{where}: ONNX Runtime cannot load it ({first_line(e)}); copy or export it again") from e
-        self.input = self.session.get_inputs()[0].name
+        port = self.session.get_inputs()[0]
+        self.input, self.kind, self.shape = port.name, KINDS.get(port.type, ""), tuple(port.shape)
+        self.outputs = tuple(o.name for o in self.session.get_outputs())
         self.name = f"onnxruntime {onnxruntime.__version__} float32"
 
     def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
         """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
-        boxes, scores = self.session.run(None, {self.input: pixels})
+        boxes, scores = self.answer(pixels)
         return boxes[0], scores[0]
+
+    def answer(self, pixels: Array) -> list[Array]:
+        """The input -> every output, in the order of `outputs`."""
+        return list(self.session.run(None, {self.input: lay_out(pixels, self.kind, self.shape)}))
 
 
 class OpenVino:
-    """OpenVINO on the CPU, in the precision it finds best (bfloat16 where the processor multiplies in it)."""
+    """OpenVINO on the CPU, in the precision it finds best (bfloat16 where the processor multiplies in it), or another.
+
+    precision  as OpenVINO says it, e.g. "f32"; "": it finds the best
+    """
 
     first = threading.Lock()  # two first runs at one moment lock each other up for good (2026.4): one at a time
 
-    def __init__(self, model: Model, where: str, threads: int, streams: int = 1) -> None:
+    def __init__(self, model: Model, where: str, threads: int, streams: int = 1, precision: str = "") -> None:
         try:
             import openvino
         except ImportError as e:
             raise MissingExtraError("openvino", "openvino") from e
+        if isinstance(model, Path) and model.suffix == ".xml" and not (weights := model.with_suffix(".bin")).is_file():
+            raise ModelError(f"{where}: its weights {weights.name} are not beside it; copy them there")
         core = openvino.Core()
         settings = {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": str(streams)}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
+        if precision:
+            settings["INFERENCE_PRECISION_HINT"] = precision
         try:
             self.compiled = core.compile_model(core.read_model(model), "CPU", settings)
         except RuntimeError as e:
             raise ModelError(f"{where}: OpenVINO cannot load it ({first_line(e)}); copy or export it again") from e
         self.free = [self.compiled.create_infer_request()]  # a request serves one caller at a time
         self.begun = False
-        precision = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+        self.outputs = tuple(p.get_any_name() if p.get_names() else "" for p in self.compiled.outputs)
+        port = self.compiled.input(0)
+        self.kind = KINDS.get(port.get_element_type().get_type_name(), "")
+        self.shape = tuple(n.get_length() if n.is_static else OPEN for n in port.get_partial_shape())
+        words = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
         kind = str(self.compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
-        self.name = f"openvino {openvino.__version__.split('-')[0]} {precision.get(kind, kind)}"
+        self.name = f"openvino {openvino.__version__.split('-')[0]} {words.get(kind, kind)}"
 
     def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
         """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C)."""
+        boxes, scores = self.answer(pixels)
+        return boxes[0], scores[0]
+
+    def answer(self, pixels: Array) -> list[Array]:
+        """The input -> every output, in the order of `outputs`."""
         if self.begun:
             return self._infer(pixels)
         with self.first:
@@ -77,49 +104,73 @@ class OpenVino:
             self.begun = True
             return answer
 
-    def _infer(self, pixels: Pixels) -> tuple[Floats, Floats]:
+    def _infer(self, pixels: Array) -> list[Array]:
         try:
             request = self.free.pop()
         except IndexError:
             request = self.compiled.create_infer_request()
         try:
-            request.infer([pixels], share_inputs=True, share_outputs=True)
-            return (
-                np.array(request.get_output_tensor(0).data[0]),  # copies: the next run writes over its outputs
-                np.array(request.get_output_tensor(1).data[0]),
-            )
+            request.infer([lay_out(pixels, self.kind, self.shape)], share_inputs=True, share_outputs=True)
+            # copies: the next run writes over its outputs
+            return [np.array(request.get_output_tensor(k).data) for k in range(len(self.outputs))]
         finally:
             self.free.append(request)
 
 
-ENGINES: dict[str, Callable[[Model, str, int, int], Engine]] = {
+Make = Callable[[Model, str, int, int], Answering]
+ENGINES: dict[str, Make] = {
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
+    "openvino-f32": partial(OpenVino, precision="f32"),
+}
+BY_FORMAT: dict[str, tuple[str, Make]] = {  # extension: the engine's name, and the one that runs it
+    ".xml": ("openvino", OpenVino),
+    ".tflite": ("litert", LiteRt),
+    ".param": ("ncnn", NcnnNet),
 }
 
 
-def open_engine(model: Model, where: str, kind: str = "auto", threads: int = 0, streams: int = 1) -> Engine:
+def open_engine(
+    model: Model, where: str, kind: str = "auto", threads: int = 0, streams: int = 1, spec: ModelSpec | None = None
+) -> Engine:
     """An engine with a model loaded, that any number of threads may call at once.
 
-    model    the .onnx file, or its bytes; where: its name, for errors
-    kind     a name from ENGINES, or "auto": OpenVINO where it is installed, else ONNX Runtime
+    model    the file, or the bytes of an .onnx file; where: its name, for errors
+    kind     a name from ENGINES, or "auto": what `passerby tune` chose, else OpenVINO where it is installed, else ONNX
+             Runtime; a file of another format has an engine of its own, by BY_FORMAT
     threads  of all streams together; 0: as many as the engine likes
     streams  pictures that it runs at once: 1 answers soonest, one a core answers most of them
+    spec     the file's own: how its outputs are read, and its precision; None: decoded, float32
 
-    Raises SettingError for an unknown engine, negative threads or no stream, MissingExtraError, ModelError.
+    Raises SettingError for an unknown engine or one that does not run the file's format, negative threads or no stream,
+    MissingExtraError, ModelError.
     """
     if threads < 0:
         raise SettingError(f"threads is {threads}, want 0 (all) or more")
     if streams < 1:
         raise SettingError(f"streams is {streams}, want 1 or more")
+    chosen = find_choice(model, streams) if kind == "auto" and not threads else None
+    if chosen:
+        kind, threads = chosen.engine, chosen.threads
+    opened = _make_of(model, where, kind)(model, where, threads, streams)
+    read = Read(opened, spec)
+    if chosen:
+        read.name += f", {chosen.told()}"
+    return read
+
+
+def _make_of(model: Model, where: str, kind: str) -> Make:
+    """What opens a model. Raises SettingError as `open_engine` does."""
+    own = BY_FORMAT.get(model.suffix.lower()) if isinstance(model, Path) else None
+    known = ["auto", *ENGINES, *(name for name, _ in BY_FORMAT.values())]
+    if kind not in known:
+        raise SettingError(f"no engine '{kind}'{did_you_mean(kind, known)}")
+    if own:
+        if kind not in ("auto", own[0]):
+            raise SettingError(f"{where}: engine '{kind}' does not run such files; {own[0]} does: leave --engine out")
+        return own[1]
     if kind == "auto":
-        kind = "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
+        kind = default_engine()
     if kind not in ENGINES:
-        raise SettingError(f"no engine '{kind}'{did_you_mean(kind, ['auto', *ENGINES])}")
-    return ENGINES[kind](model, where, threads, streams)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an engine says is wrong."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+        raise SettingError(f"{where}: engine '{kind}' does not run .onnx files; {' and '.join(ENGINES)} do")
+    return ENGINES[kind]

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from passerby.live.pool import Models
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 expect = sync_api.expect
 SOME = re.compile(r"^[1-9]\d*$")
@@ -296,3 +298,12 @@ def test_picture_is_saved_with_its_boxes(open_page, examples, tmp_path):
     changed = np.abs(drawn.astype(int) - plain).max(axis=2) > 60
     assert 0.001 < changed.mean() < 0.1  # lines, not the whole picture
     assert download.value.suggested_filename == f"{examples[0].stem}.png"
+
+
+def test_a_model_that_localises_says_that_it_runs_on_the_server_only(open_page, serve):
+    with serve(Models(["person-map"], engine="onnxruntime")) as url:
+        page = open_page(url)
+        page.get_by_role("radio", name="in this browser").check()
+        expect(page.locator("#where-says")).to_contain_text("person-map shows where, not boxes")
+        page.get_by_role("radio", name="on the server").check()
+        expect(page.locator("#where-says")).not_to_contain_text("cannot run")

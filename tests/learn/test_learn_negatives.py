@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from passerby.data import load_data
 from passerby.errors import DataError, SettingError
-from passerby.learn import loop
 from passerby.learn.loader import EpochOrder, TrainingPictures, make_loader
 from passerby.learn.loop import train
 from passerby.learn.network import spec_of
+from passerby.learn.trainee import Trainee
 from passerby.measure import evaluate
 from passerby.recipe import Augment
 from passerby.records import SampleSet, Truth
@@ -155,8 +155,8 @@ def test_a_run_with_a_share_says_so_and_resumes_exactly(run):
 @pytest.mark.usefixtures("no_curves")
 def test_the_share_is_what_the_network_is_shown(run, monkeypatch):
     seen = []
-    real = loop.Trainee.step
-    monkeypatch.setattr(loop.Trainee, "step", lambda self, batch, *rest: seen.append(batch) or real(self, batch, *rest))
+    real = Trainee.step
+    monkeypatch.setattr(Trainee, "step", lambda self, batch, *rest: seen.append(batch) or real(self, batch, *rest))
     run("run", "data.negative_share=0.34", "run.epochs=2")
     which = torch.cat([b.which for b in seen]).reshape(2, 6)
     assert [(row >= 4).sum() for row in which] == [2, 2]

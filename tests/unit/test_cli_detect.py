@@ -251,3 +251,22 @@ def test_pixels_without_boxes_stay_as_they_were(cli, tiny_model, tmp_path, make_
         == 0
     )
     np.testing.assert_array_equal(read_picture(tmp_path / "found/p.png"), read_picture(path))
+
+
+def test_tiles_look_at_parts_too(cli, tiny_model, tmp_path, make_picture):
+    make_picture(tmp_path / "p.png", 90, 70)
+    ran = cli("detect", tmp_path / "p.png", "--model", tiny_model, "--tiles", "2x1", "--json", "--threshold", "0.2")
+    assert ran.code == 0, ran.err
+    assert "2x1 tiles and the whole picture" in ran.err
+
+
+@pytest.mark.parametrize(("tiles", "word"), [("3", "ACROSSxDOWN"), ("90x90", "at most 64"), ("0x1", "ACROSSxDOWN")])
+def test_tiles_that_cannot_be_are_refused(cli, refused, tiny_model, tmp_path, make_picture, tiles, word):
+    make_picture(tmp_path / "p.png", 90, 70)
+    ran = cli("detect", tmp_path / "p.png", "--model", tiny_model, "--tiles", tiles)
+    refused(ran, 2, word)
+
+
+def test_tiles_are_not_for_a_localiser(cli, refused, red_model, tmp_path, make_picture):
+    make_picture(tmp_path / "p.png", 90, 70)
+    refused(cli("detect", tmp_path / "p.png", "--model", red_model, "--tiles", "2x2"), 2, "localises")

@@ -194,3 +194,19 @@ def test_jaccard_and_count_errors_are_told(measure, two):
         assert words in ran.out, words
     scores = json.loads(measure(f"voc:{two}", "--json").out)["scores"]
     assert {"jaccard", "jaccard_threshold", "count_mae", "count_rmse", "count_bias"} <= set(scores)
+
+
+@pytest.mark.parametrize("method", ["soft", "diou", "voting"])
+def test_another_suppression_is_told_with_the_scores(measure, two, method):
+    ran = measure(f"voc:{two}", "--nms", method)
+    assert ran.code == 0, ran.err
+    assert f"suppression ({method}) at IoU 0.45" in ran.out
+    settings = json.loads(measure(f"voc:{two}", "--nms", method, "--json").out)["settings"]
+    assert settings["nms"] == method
+    assert json.loads(measure(f"voc:{two}", "--json").out)["settings"]["nms"] == "hard"
+
+
+def test_an_unknown_suppression_is_refused_with_the_nearest(measure, two):
+    ran = measure(f"voc:{two}", "--nms", "sofd")
+    assert ran.code == 2
+    assert "--nms: 'sofd' is unknown (did you mean 'soft'?)" in ran.err

@@ -27,31 +27,67 @@ def table(text):
 def test_the_sums_are_the_sums_of_the_rows(cli, tiny_model, tiny_spec):
     rows = table(cli("info", tiny_model).out)
     parameters, macs, memory = rows.pop("sum")
-    assert len(rows) == len(tiny_spec.layers)
+    assert len(rows) == len(tiny_spec.layers) + 1  # what multiplies as the network has it, and all others in one row
     assert len(rows) > 10
     assert parameters == sum(r[0] for r in rows.values())
-    assert macs == sum(r[1] for r in rows.values())
+    assert macs == sum(r[1] for r in rows.values()) == sum(x.macs for x in tiny_spec.layers)
     assert memory == pytest.approx(sum(r[2] for r in rows.values()), abs=0.05 * len(rows) + 0.05)
 
 
-def test_the_sum_of_parameters_is_the_networks(cli, tiny_model, tiny_spec):
+def test_the_sum_of_parameters_is_the_networks_with_batch_norm_folded(cli, tiny_model, tiny_spec):
     pytest.importorskip("torch")
+    from passerby.learn.layers import folded
     from passerby.learn.network import build
 
-    expected = sum(p.numel() for p in build(tiny_spec).parameters())
-    assert table(cli("info", tiny_model).out)["sum"][0] == expected
+    out = cli("info", tiny_model).out
+    shared = 3 * 2  # four biases of the tiny model hold the same two numbers, and its file keeps them once
+    assert table(out)["sum"][0] == folded(build(tiny_spec)) - shared
+    trained = sum(p.numel() for p in build(tiny_spec).parameters())
+    assert f"as trained, batch norm not folded: {trained:,} parameters" in out
 
 
 def test_the_first_layer_counts_as_by_hand(cli, tiny_model, tiny_spec):
-    # 3 x 3 x 3 into n channels at 32 x 32: n * 27 weights and 2 n of batch norm
-    first = tiny_spec.layers[0]
-    channels, rows, columns = first.shape
+    # 3 x 3 x 3 into n channels at 32 x 32: n * 27 weights and n biases, into which batch norm was folded
+    channels, rows, columns = tiny_spec.layers[0].shape
     assert (rows, columns) == (32, 32)
-    assert first.parameters == channels * 27 + channels * 2
-    assert first.macs == channels * 27 * 32 * 32
-    assert first.memory == channels * 32 * 32 * 4
-    printed = table(cli("info", tiny_model).out)[first.name]
-    assert printed[:2] == (first.parameters, first.macs)
+    first = next(iter(table(cli("info", tiny_model).out).values()))
+    assert first == (channels * 28, channels * 27 * 32 * 32, channels * 32 * 32 * 4 / 1024)
+
+
+def test_every_operator_has_a_row_where_that_is_asked(cli, tiny_model):
+    few, every = (cli("info", tiny_model, *more).out for more in ((), ("--all",)))
+    assert "others" in few
+    assert "others" not in every
+    assert len(every.splitlines()) > len(few.splitlines()) + 20
+    assert table(every)["sum"] == table(few)["sum"]
+    assert "Sigmoid" in every
+
+
+def test_what_was_published_stands_beside_models_of_that_family_only(cli, tiny_model):
+    assert "published" not in cli("info", tiny_model).out
+    out = cli("info", "head").out
+    assert "2,750,864 parameters, 618 M multiply-adds, 345.9 MiB needed to run" in out
+
+
+def test_another_makers_file_is_counted_too(cli, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    node = make.make_node("Relu", ["in"], ["out"])
+    ports = [make.make_tensor_value_info(n, kind, (1, 3, 4, 4)) for n in ("in", "out")]
+    graph = make.make_graph([node], "g", ports[:1], ports[1:])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "other.onnx")
+    out = cli("info", "other.onnx").out
+    assert "other: another maker's; other.onnx" in out
+    assert "inputs: in (1 x 3 x 4 x 4) float32" in out
+
+
+def test_info_needs_no_package_for_onnx_files(shell, tiny_model):
+    ran = shell(
+        "info", tiny_model, before="sys.modules['onnx'] = sys.modules['torch'] = sys.modules['openvino'] = None"
+    )
+    assert ran.code == 0, ran.err
+    assert "Conv" in ran.out
 
 
 def test_the_facts_of_the_model_are_told(cli, tiny_model):
@@ -72,7 +108,12 @@ def test_the_card_beside_the_model_comes_first(cli, tmp_path, tiny_bytes):
 def test_json_gives_all_facts_as_one_document(cli, tiny_model, tiny_spec):
     ran = cli("info", tiny_model, "--json")
     assert ran.code == 0
-    assert json.loads(ran.out) == json.loads(tiny_spec.to_json())
+    raw = json.loads(ran.out)
+    file = raw.pop("file")
+    assert raw == json.loads(tiny_spec.to_json())
+    assert file["bytes"] == tiny_model.stat().st_size
+    assert file["sums"]["macs"] == sum(x["macs"] for x in file["layers"]) == sum(x.macs for x in tiny_spec.layers)
+    assert file["peak"]["bytes"] > 0
 
 
 def test_without_a_name_the_shipped_models_are_listed(cli, monkeypatch, tiny_model):
@@ -91,7 +132,7 @@ def test_an_unknown_name_gets_the_nearest(cli, refused, monkeypatch, tiny_model)
     refused(cli("info", "haed"), 2, "did you mean 'head'?")
 
 
-@pytest.mark.parametrize("verb", ["detect", "eval", "info", "train", "export"])
+@pytest.mark.parametrize("verb", ["detect", "eval", "info", "train", "export", "parity", "tune"])
 def test_every_verb_has_help(cli, verb):
     ran = cli(verb, "--help")
     assert ran.code == 0

@@ -67,7 +67,7 @@ def test_our_detector_in_stages_finds_what_a_call_finds(tiny_model, make_pixels)
         ("gone.xml", None, "gone.xml: no such model file"),
         ("bad.onnx", b"no model at all", "not an ONNX file, or cut short"),
         ("empty.onnx", b"", "the file is empty"),
-        ("net.pt", b"x", "a file of .onnx, .xml, .tflite, .safetensors, or MODULE:FUNCTION"),
+        ("net.pt", b"x", "a file of .onnx, .xml, .tflite, .param, .safetensors, or MODULE:FUNCTION"),
     ],
 )
 def test_files_that_are_no_model_are_one_line(tmp_path, name, data, words):

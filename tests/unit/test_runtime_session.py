@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_auto_takes_openvino_where_it_is(tiny_bytes, monkeypatch):
 
     taken = []
     for kind in ENGINES:
-        monkeypatch.setitem(ENGINES, kind, lambda *_, kind=kind: taken.append(kind))
+        monkeypatch.setitem(ENGINES, kind, lambda *_, kind=kind: taken.append(kind) or SimpleNamespace(name=kind))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     open_engine(tiny_bytes, "tiny")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from passerby.errors import ModelError, OutputError
-from passerby.runtime import model_file
 from passerby.runtime.model_file import find_model, is_shipped, read_spec, write_spec
+from passerby.runtime.protobuf import read_fields, write_field
 from passerby.spec import METADATA_KEY
 
 
@@ -38,7 +38,7 @@ def test_every_other_byte_is_the_same(changed, tiny_bytes):
         del proto.metadata_props[:]
     assert before.SerializeToString() == after.SerializeToString()
     data = changed[0].read_bytes()
-    kept = [bytes(f.whole) for f in model_file._fields(memoryview(tiny_bytes)) if f.number != 14]
+    kept = [bytes(f.whole) for f in read_fields(memoryview(tiny_bytes)) if f.number != 14]
     assert data.startswith(b"".join(kept))
 
 
@@ -129,15 +129,15 @@ def test_a_shipped_model_is_known_by_name_path_and_link(tmp_path, tiny_model):
 @given(st.integers(0, 2**63), st.binary(max_size=300))
 def test_a_field_that_is_written_is_read_back(number, content):
     number = 1 + number % (2**29 - 1)
-    data = model_file._field(number, content)
-    (field,) = model_file._fields(memoryview(data + b""))
+    data = write_field(number, content)
+    (field,) = read_fields(memoryview(data + b""))
     assert (field.number, bytes(field.content), bytes(field.whole)) == (number, content, data)
 
 
 def test_numbers_and_fixed_fields_are_passed_on_whole():
     # 1: varint 300, 2: fixed64, 3: fixed32, 4: bytes
     data = bytes([0x08, 0xAC, 0x02, 0x11, *range(8), 0x1D, *range(4), 0x22, 2, 7, 7])
-    fields = list(model_file._fields(memoryview(data)))
+    fields = list(read_fields(memoryview(data)))
     assert b"".join(bytes(f.whole) for f in fields) == data
     assert [(f.number, None if f.content is None else bytes(f.content)) for f in fields] == [
         (1, None),

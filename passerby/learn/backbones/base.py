@@ -22,7 +22,7 @@ class Backbone(nn.Module, ABC):
     features  its entries in the order they run, named as in published weights; what `freeze` counts
     idle      first words of the names that a weights file may lack: they start at random then
 
-    A row of BACKBONES is called with the width multiplier, the depth multiplier, `blocks` and `last` (see
+    A row of BACKBONES is called with the width multiplier, the depth multiplier, `blocks`, `last` and `expand` (see
     `recipe.Model`), and raises SettingError naming the field that it has no use for.
     """
 
@@ -72,8 +72,9 @@ class Backbone(nn.Module, ABC):
         return self
 
 
-def refuse(name: str, depth: float, blocks: Sequence[int], last: bool) -> None:
+def refuse(name: str, depth: float, blocks: Sequence[int], last: bool, expand: int) -> None:
     """Raises SettingError where something is asked of a backbone that only MobileNetV2 has."""
-    for field, asked in (("depth_multiplier", depth != 1.0), ("blocks", bool(blocks)), ("last", last)):
+    asked_for = {"depth_multiplier": depth != 1.0, "blocks": bool(blocks), "last": last, "expand": expand != 6}
+    for field, asked in asked_for.items():
         if asked:
             raise SettingError(f"model.{field}: {name} has none, only mobilenet_v2 does; leave it out")

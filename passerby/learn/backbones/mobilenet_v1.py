@@ -16,7 +16,7 @@ BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),
 class MobileNetV1(Backbone):
     """The trunk, giving at each of the strides 4, 8, 16 and 32 the last map of that stride.
 
-    width  multiplies channels (alpha of the paper, section 3.3); depth, blocks and last are not of this network
+    width  multiplies channels (alpha of the paper, section 3.3); depth, blocks, last and expand are not of this network
 
     Parameter names: features.0.0 and .1 (stem convolution, batch norm), features.k.0.0 and .1 (depthwise),
     features.k.1.0 and .1 (pointwise), k = 1..13.
@@ -24,9 +24,11 @@ class MobileNetV1(Backbone):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False) -> None:
+    def __init__(
+        self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False, expand: int = 6
+    ) -> None:
         super().__init__()
-        refuse("mobilenet_v1", depth, blocks, last)
+        refuse("mobilenet_v1", depth, blocks, last, expand)
         channels, stride = scaled(32, width), 2
         layers: list[nn.Module] = [conv(3, channels, 3, 2)]
         ends: dict[int, tuple[int, int]] = {}  # stride -> its last entry, and that one's channels

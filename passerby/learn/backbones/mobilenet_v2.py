@@ -69,6 +69,7 @@ class MobileNetV2(Backbone):
 
     width   multiplies channels; depth multiplies the blocks of each stage (at least one stays)
     blocks  of each stage, instead of depth: trunks of other proportions; 0 leaves a stage out that strides by 1
+    expand  how much wider a block is inside than its input, 6 as published; the first stage's blocks are not wider
     last    add the 1 x 1 convolution to 1,280 channels that the classifier and the usual SSD-Lite read at stride 32
 
     Parameter names are torchvision's (`features.0.0.weight`, ...), so public weights of that naming load.
@@ -76,8 +77,12 @@ class MobileNetV2(Backbone):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False) -> None:
+    def __init__(
+        self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False, expand: int = 6
+    ) -> None:
         super().__init__()
+        if not 2 <= expand <= 6:
+            raise SettingError(f"model.expand is {expand}, want 2 to 6 (the published network: 6)")
         counts = list(blocks) or [max(1, round(n * depth)) for _, _, n, _ in STAGES]
         if len(counts) != len(STAGES) or any(n < (s == 2) for n, (*_, s) in zip(counts, STAGES, strict=True)):
             raise SettingError(
@@ -95,7 +100,7 @@ class MobileNetV2(Backbone):
                 step = first if block == 0 else 1
                 if step == 2 and stride in self.strides:
                     self._taps[len(layers)] = stride
-                layers.append(InvertedResidual(channels, outputs, step, expansion))
+                layers.append(InvertedResidual(channels, outputs, step, min(expansion, expand)))
                 self.places.append((stage, block))
                 channels, stride = outputs, stride * step
         if last:
@@ -124,9 +129,28 @@ class MobileNetV2(Backbone):
         return {
             f"features.{mine}.{name.removeprefix(f'features.{entry}.')}": tensor
             for mine, entry in theirs
-            for name, tensor in source.items()
-            if name.startswith(f"features.{entry}.")
+            for name, tensor in self._narrowed(source, entry, mine).items()
         }
+
+    def _narrowed(self, source: Mapping[str, Tensor], entry: int, mine: int) -> dict[str, Tensor]:
+        """The tensors of one entry of a weights file; where the block here is narrower inside, its weightiest channels.
+
+        A channel inside a block weighs as much as it adds to the block's output: the scale that the depthwise
+        convolution's batch norm gives it (|gamma|; Liu et al. 2017, "Network slimming", section 3) times the L1 norm of
+        the weights that read it (Li et al. 2017, "Pruning filters", section 3.1). They keep their order.
+        """
+        block, start = self.features[mine], f"features.{entry}."
+        part = {name: tensor for name, tensor in source.items() if name.startswith(start)}
+        project = part.get(f"{start}conv.2.weight")  # (outputs, hidden, 1, 1) of a block that expands
+        if not isinstance(block, InvertedResidual) or not block.expands or project is None:
+            return part
+        if project.shape[1] <= block.hidden:
+            return part
+        weight = part[f"{start}conv.1.1.weight"].abs() * project.abs().sum((0, 2, 3))
+        kept = weight.topk(block.hidden).indices.sort().values
+        inner = (f"{start}conv.0.", f"{start}conv.1.")
+        narrow = {k: v[kept] if k.startswith(inner) and v.ndim else v for k, v in part.items()}
+        return narrow | {f"{start}conv.2.weight": project[:, kept]}
 
 
 def _published_places() -> dict[tuple[int, int], int]:

@@ -22,8 +22,8 @@ class VGG16(Backbone):
     Pooling rounds up, as in the Caffe release: 300 -> 150 -> 75 -> 38 -> 19 cells. pool5 is 3 x 3 with stride 1; fc6
     is 3 x 3 with dilation 6, fc7 1 x 1.
 
-    width  multiplies channels: no part of the published network, but small ones train quickly; depth, blocks and last
-           are not of this network
+    width  multiplies channels: no part of the published network, but small ones train quickly; depth, blocks, last
+           and expand are not of this network
 
     Names are torchvision's `vgg16` (`features.0.weight`, ...), and fc6, fc7, norm.
     """
@@ -31,9 +31,11 @@ class VGG16(Backbone):
     strides = (8, 16)
     idle = ("fc6.", "fc7.", "norm.")
 
-    def __init__(self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False) -> None:
+    def __init__(
+        self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False, expand: int = 6
+    ) -> None:
         super().__init__()
-        refuse("vgg16", depth, blocks, last)
+        refuse("vgg16", depth, blocks, last, expand)
         layers: list[nn.Module] = []
         channels = 3
         for base in LAYERS:

@@ -20,12 +20,14 @@ class Targets(NamedTuple):
     offsets  (B, A, 4) float32, of the objects that they answer for
     objects  (B, M, 4) float32, x0 y0 x1 y1, input pixels: the objects themselves; rows past a picture's own are 0
     classes  (B, M) int64, of the objects: k + 1 for class k, -1 not judged (ignored, difficult), 0 no object
+    taught   what `optimiser.teacher` says of the batch: logits (B, A, C), offsets (B, A, 4); None: there is none
     """
 
     labels: Tensor
     offsets: Tensor
     objects: Tensor
     classes: Tensor
+    taught: tuple[Tensor, Tensor] | None = None
 
 
 class Head(nn.Module, ABC):

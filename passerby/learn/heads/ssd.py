@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
 from passerby.geometry.layouts import Extra, Layout, find_layout
+from passerby.learn.aligned import align
 from passerby.learn.backbones import BACKBONES
 from passerby.learn.backbones.mobilenet_v2 import conv
 from passerby.learn.boxes import decode
 from passerby.learn.heads.base import Head, Targets
-from passerby.learn.losses import Losses, detection_loss
+from passerby.learn.losses import Losses, detection_loss, distil
 from passerby.recipe import Optimiser
 from passerby.spec import ModelSpec
 
@@ -87,7 +88,17 @@ class SSD(Head):
     def losses(self, maps: Sequence[Tensor], targets: Targets, how: Optimiser) -> Losses:
         logits, offsets = self(maps)
         with torch.autocast(logits.device.type, enabled=False):
-            return detection_loss(logits, offsets, targets.labels, targets.offsets, self.anchors, self.spec, how)
+            labels, wanted, worth = targets.labels, targets.offsets, None
+            if how.assign == "task_aligned":
+                static = labels, wanted
+                labels, wanted, worth = align(
+                    (logits, offsets), static, targets.objects, targets.classes, self.anchors, self.spec.variance
+                )
+            losses = detection_loss(logits, offsets, labels, wanted, self.anchors, self.spec, how, worth)
+            if targets.taught is None:
+                return losses
+            taught = distil((logits, offsets), targets.taught, self.anchors, self.spec.variance)
+            return losses.plus(taught, how.teacher_weight)
 
     def decode(self, outputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         logits, offsets = outputs

@@ -18,7 +18,7 @@ from passerby.runtime.adapters.base import Adapter, input_size, lay_out
 from passerby.runtime.detector import Picture, as_pixels, need_share
 from passerby.runtime.graph import Array, Graph, as_floats, open_graph
 from passerby.runtime.model_file import read_metadata
-from passerby.runtime.session import first_line
+from passerby.runtime.outputs import first_line
 
 MAX_DETECTIONS = 200
 

@@ -38,6 +38,7 @@ async function load({ url, threads }) {
   if (!answer.ok) throw new Error(`the model cannot be fetched (${answer.status})`);
   const bytes = new Uint8Array(await answer.arrayBuffer());
   const spec = readSpec(bytes);
+  if (spec.task === "localise") throw new Error(`${spec.name} shows where, not boxes: it runs on the server only`);
   ort.env.wasm.numThreads = threads; // counts for the first model only: the threads are made once
   const before = open;
   open = null;

@@ -1,0 +1,113 @@
+"""The rows of benchmarks/experiments.py: a name, one change of the base, and what it says to `passerby train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EPOCHS = 6
+WHERE = (
+    'data.train=["voc:data/scut_head#train_A,train_B"]',
+    "data.val=voc:data/scut_head#val_B",
+    "data.cache=runs/experiments/cache",
+    "data.cache_side=400",
+)
+ONE_CORE = ("run.threads=1", "run.workers=0")
+SHORT = (f"run.epochs={EPOCHS}", f"run.evaluate_every={EPOCHS}")
+NARROW = ("model.name=quick", "model.weights=weights/mobilenet_v2_w035.safetensors", "model.width_multiplier=0.35")
+QUICK = (*NARROW, "model.fusion=32", *SHORT)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment: what it changes in the base, in words and as settings.
+
+    recipe, base  what is changed: the quick base where nothing else is said
+    group         rows that answer one question
+    """
+
+    name: str
+    group: str
+    change: str
+    changes: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    recipe: str = "head"
+    base: tuple[str, ...] = QUICK
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """All settings, the machine's own among them."""
+        return (*self.base, *self.changes, *WHERE, *ONE_CORE)
+
+    def shown(self) -> tuple[str, ...]:
+        """The settings that decide what is learnt."""
+        return (*self.base, *self.changes)
+
+
+SGD = ("optimiser.kind=sgd", "optimiser.rate=0.02", "optimiser.decay=5e-4")
+OBJECT_SIDE = ("augment.object_side=12,40", "augment.crop_scale=0.2,1", "augment.expand_scale=2")
+FITTED = "[[[9,13.8],[16.5,26.7]],[[11.7,21.9],[31,50.3]],[[25.2,42.3],[45.1,81.5]],[[47.2,86.7],[63.5,139.3]]]"
+AS_PUBLISHED = (
+    "model.sizes=",
+    "model.fusion=0",
+    "optimiser.kind=sgd",
+    "optimiser.rate=0.01",
+    "optimiser.decay=5e-4",
+    "optimiser.quality=no",
+    "optimiser.box_loss=smooth_l1",
+    "optimiser.box_weight=1",
+    "optimiser.match_iou=0.5",
+    "optimiser.freeze=0",
+    "run.batch=32",
+)
+# 300 x 300 pixels on a whole trunk, or more pixels on fewer blocks: each within 5 % of the base's multiply-adds.
+TALL = ("model.height=384", "model.width=384", "model.blocks=1,1,2,2,2,1,0")
+WIDE = ("model.height=256", "model.width=352", "model.resize=letterbox")
+ROWS: tuple[Row, ...] = (
+    Row("base", "noise", "300 x 300, 0.35 of the width, boxes and losses of `head`", seeds=(0, 1)),
+    Row("published", "reference", "boxes, losses, SGD and batch of the reference, no top-down path", AS_PUBLISHED),
+    Row("boxes-published", "default boxes", "the published ones, 16 to 256 px", ("model.sizes=",)),
+    Row("boxes-fitted", "default boxes", "fitted map by map (`passerby anchors`)", (f"model.shapes={FITTED}",)),
+    Row("atss", "assignment", "ATSS", ("optimiser.assign=atss",)),
+    Row("task-aligned", "assignment", "task-aligned", ("optimiser.assign=task_aligned",)),
+    Row("object-side", "augmentation", "crops zoomed to heads of 12 to 40 px", OBJECT_SIDE),
+    Row("paste", "augmentation", "heads pasted into half of the pictures", ("augment.paste=0.5",)),
+    Row("mosaic", "augmentation", "a quarter of the pictures mosaics", ("augment.mosaic=0.25",)),
+    Row("box-smooth-l1", "losses", "smooth L1 instead of generalised IoU", ("optimiser.box_loss=smooth_l1",)),
+    Row("box-ciou", "losses", "complete IoU", ("optimiser.box_loss=ciou",)),
+    Row("focal", "losses", "focal instead of quality focal", ("optimiser.quality=no",)),
+    Row("varifocal", "losses", "varifocal instead of quality focal", ("optimiser.quality_loss=varifocal",)),
+    Row("tall", "pixels", "384 x 384 on fewer blocks, for the same multiply-adds", TALL),
+    Row("letterbox", "pixels", "letterbox instead of stretch", ("model.resize=letterbox",)),
+    Row("wide", "pixels", "352 x 256, letterbox", WIDE),
+    Row("short", "network", "stride 32 without its last stage", ("model.blocks=1,2,3,4,3,3,0",)),
+    Row("shorter", "network", "stride 32 of one block", ("model.blocks=1,2,3,4,3,1,0",)),
+    Row("expand-3", "network", "blocks three times as wide inside instead of six", ("model.expand=3",)),
+    Row("plain", "network", "no top-down path: plain SSD-Lite", ("model.fusion=0",)),
+    Row("teacher", "distillation", "taught by `head` (runs/head)", ("optimiser.teacher=runs/head/best.safetensors",)),
+    Row("sgd", "optimiser", "SGD 0.02 instead of AdamW 0.001", SGD),
+    Row("thaw", "optimiser", "no block frozen", ("optimiser.freeze=0",)),
+    Row("no-average", "optimiser", "no moving average of the weights", ("optimiser.average=0",)),
+    Row("no-crop", "augmentation", "no part cut out, no larger canvas", ("augment.crop=0", "augment.expand=0")),
+    Row("box-diou", "losses", "distance IoU", ("optimiser.box_loss=diou",)),
+    Row(
+        "mb2-ssd-lite-f38",
+        "reference",
+        "the whole reference with its own recipe: SGD, focal, smooth L1, published boxes",
+        recipe="mb2-ssd-lite-f38",
+        base=SHORT,
+    ),
+)
+
+# Runs of whole recipes that are told of in docs/decisions, by their folder under runs/.
+RECORDS = {
+    "head": "the shipped recipe, 300 x 300, 614.6 M multiply-adds (decision 0003)",
+    "head384": "384 x 384 on a shortened trunk, 586.4 M multiply-adds (decision 0007)",
+}
+
+
+def known(name: str) -> Row:
+    """The row of a name. Raises SystemExit naming all of them."""
+    rows = {row.name: row for row in ROWS}
+    if name not in rows:
+        raise SystemExit(f"no experiment '{name}'; known: {', '.join(rows)}")
+    return rows[name]

@@ -1,0 +1,56 @@
+"""INT8 files: the graph with QuantizeLinear and DequantizeLinear around the layers that are not kept in float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorData, TensorsData
+
+from passerby.deploy.quantise.calibrate import Range
+from passerby.deploy.quantise.graph import CARRYING, WEIGHTED, Graph, Layer, with_spec
+
+
+def write_int8(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str]) -> bytes:
+    """The INT8 file of a graph: an ordinary ONNX file in QDQ form, the spec inside with precision int8.
+
+    ranges  of `find_ranges`
+    kept    nodes of the layers that stay float
+    """
+    layers = {x.node for x in graph.layers} - set(kept)
+    carried = [name for name, of in graph.carried.items() if of & layers]
+    return with_spec(_quantise(graph, ranges, [*layers, *carried]), graph.spec.with_(precision="int8"))
+
+
+def write_one(graph: Graph, ranges: Mapping[str, Range], layer: Layer) -> bytes:
+    """The file with one layer in INT8, its activation with it, and everything else float."""
+    return with_spec(_quantise(graph, ranges, [layer.node, *graph.activation(layer)]), graph.spec)
+
+
+def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str]) -> Any:
+    """Activations unsigned, weights signed and per channel: the pair that VNNI instructions multiply.
+
+    Biases stay float: engines bring them to the scale of the sums themselves, and a scale and a zero point for each
+    would be stored beside it.
+    """
+    proto = onnx.ModelProto()
+    proto.CopyFrom(graph.proto)
+    if not nodes:  # the quantiser takes none for all
+        return proto
+    data = {t: TensorData(lowest=np.float32(low), highest=np.float32(high)) for t, (low, high) in ranges.items()}
+    quantiser = QDQQuantizer(
+        proto,
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8,
+        tensors_range=TensorsData(CalibrationMethod.MinMax, data),
+        nodes_to_quantize=nodes,
+        nodes_to_exclude=[],
+        op_types_to_quantize=[*WEIGHTED, *CARRYING],
+        extra_options={"QuantizeBias": False},
+    )
+    quantiser.quantize_model()
+    return quantiser.model.model

@@ -1,0 +1,187 @@
+"""Which calibration method, and which layers in float: the smallest loss of accuracy that a budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from passerby.deploy.quantise.calibrate import METHODS, Seen, find_ranges
+from passerby.deploy.quantise.graph import Graph, Layer
+from passerby.deploy.quantise.int8 import write_int8
+from passerby.deploy.quantise.sensitivity import Damage, measure
+from passerby.errors import ParityError, SettingError, did_you_mean
+from passerby.measure.average_precision import mean_area_ap
+from passerby.measure.evaluate import judge
+from passerby.records import Pixels, SampleSet
+from passerby.runtime.detector import Detector
+from passerby.runtime.session import open_engine
+from passerby.spec import ModelSpec
+
+FLOOR = 0.01  # scores under this are dropped before judging, as `passerby eval` does
+LARGEST_SHARE = 0.5  # of multiply-adds in float: beyond it the file is hardly an INT8 file any more
+
+
+class Tell(Protocol):
+    """Where progress goes; `cli.progress.Progress` is one."""
+
+    def line(self, text: str) -> None:
+        """What stays."""
+        ...
+
+    def step(self, text: str) -> None:
+        """What may be written over."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One file that was judged.
+
+    method  of calibration
+    kept    layers in float, by name
+    ap50    0..1, on the pictures that judge
+    lost    points of AP50 that it is below the float file
+    share   of multiply-adds that are in float, 0..1
+    size    bytes
+    why     what it was tried for
+    """
+
+    method: str
+    kept: tuple[str, ...]
+    ap50: float
+    lost: float
+    share: float
+    size: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    data     the file
+    chosen   its trial, one of `trials`
+    ap50     of the float file
+    damages  of every layer alone, the worst first
+    """
+
+    data: bytes
+    chosen: Trial
+    trials: tuple[Trial, ...]
+    ap50: float
+    damages: tuple[Damage, ...]
+
+
+class Judge:
+    """Average precision of candidates on one set of pictures, by ONNX Runtime: the same engine for float and INT8."""
+
+    def __init__(self, samples: SampleSet, threads: int = 0) -> None:
+        self.samples, self.threads = samples, threads
+
+    def __call__(self, data: bytes, spec: ModelSpec) -> float:
+        """AP50 of a file, 0..1."""
+        engine = open_engine(data, spec.name, "onnxruntime", self.threads, spec=spec)
+        return mean_area_ap(judge(Detector.of(spec, engine, FLOOR), self.samples).judged)
+
+
+def search(
+    graph: Graph,
+    seen: Mapping[str, Seen],
+    inputs: Sequence[Pixels],
+    score: Callable[[bytes, ModelSpec], float],
+    budget: float,
+    methods: Sequence[str],
+    tell: Tell,
+    threads: int = 0,
+) -> Found:
+    """Find the INT8 file that loses at most `budget` points of AP50 and keeps the fewest layers in float.
+
+    The first and the last layers always stay float. Methods are compared so; of the best one every layer is tried in
+    INT8 alone, and while the loss is over the budget, the layers that do most damage are kept in float too: the fewest
+    that are enough, by bisection over that order.
+    seen    of `observe`
+    inputs  pictures for the layers' damage, (1, H, W, 3) uint8 each
+    score   of a file, 0..1: a Judge
+
+    Raises ParityError where not even with LARGEST_SHARE of the multiply-adds in float the budget is kept, saying what
+    was reached; SettingError for an unknown method or a budget under 0.
+    """
+    check(methods, budget)
+    base = score(graph.proto.SerializeToString(), graph.spec)
+    trials: list[Trial] = []
+    files: dict[Trial, bytes] = {}
+    ranges = {m: find_ranges(seen, m) for m in methods}
+    ends = graph.ends()
+
+    def attempt(method: str, kept: Collection[Layer], why: str) -> Trial:
+        nodes = {x.node for x in kept}
+        names = tuple(x.name for x in graph.layers if x.node in nodes)
+        data = write_int8(graph, ranges[method], nodes)
+        ap50 = score(data, graph.spec.with_(precision="int8"))
+        share = sum(x.macs for x in kept) / max(graph.macs, 1)
+        trial = Trial(method, names, ap50, 100 * (base - ap50), share, len(data), why)
+        trials.append(trial)
+        files[trial] = data
+        tell.line(f"{method}, {len(names)} of {len(graph.layers)} layers in float: {told_loss(trial)} ({why})")
+        return trial
+
+    tell.line(f"float: AP50 {100 * base:.2f}")
+    firsts = [attempt(m, ends, "first and last layers in float") for m in methods]
+    best = min(firsts, key=lambda t: t.lost)
+    attempt(best.method, (), "every layer in INT8, for comparison")
+    damages = measure(graph, ranges[best.method], inputs, threads, lambda k, n: tell.step(f"layers alone: {k}/{n}"))
+    chosen = best if best.lost <= budget else _keep_more(graph, damages, best, budget, attempt)
+    return Found(files[chosen], chosen, tuple(trials), base, tuple(damages))
+
+
+def check(methods: Sequence[str], budget: float) -> None:
+    """Raises SettingError for an unknown method or a budget that is no number from 0 on."""
+    for m in methods:
+        if m not in METHODS:
+            raise SettingError(f"no calibration method '{m}'{did_you_mean(m, [*METHODS, 'all'])}")
+    if not 0 <= budget < 100:
+        raise SettingError(f"the budget is {budget} points of AP50, want a number from 0 on, e.g. 0.3")
+
+
+def told_loss(trial: Trial) -> str:
+    """A trial's accuracy in words."""
+    word = "lower" if trial.lost >= 0 else "higher"
+    return f"AP50 {100 * trial.ap50:.2f}, {abs(trial.lost):.2f} points {word}"
+
+
+def _keep_more(
+    graph: Graph,
+    damages: Sequence[Damage],
+    best: Trial,
+    budget: float,
+    attempt: Callable[[str, Collection[Layer], str], Trial],
+) -> Trial:
+    """The fewest of the most damaging layers that have to stay float besides the ends, by bisection."""
+    ends = graph.ends()
+    ranked = [d.layer for d in damages if not d.layer.end]
+    share = sum(x.macs for x in ends)
+    most = 0
+    while most < len(ranked) and share + ranked[most].macs <= LARGEST_SHARE * graph.macs:
+        share += ranked[most].macs
+        most += 1
+
+    def keep(many: int) -> Trial:
+        return attempt(best.method, [*ends, *ranked[:many]], f"the {many} most damaging kept too")
+
+    last = keep(most)
+    if last.lost > budget:
+        raise ParityError(
+            f"{graph.spec.name}: INT8 loses {best.lost:.2f} points of AP50, and {last.lost:.2f} with the {most} most "
+            f"damaging layers in float ({100 * last.share:.0f} % of the multiply-adds): over the budget of {budget:g}; "
+            "raise --budget, calibrate with more pictures like those that judge, or fine-tune the model for INT8"
+        )
+    low, high, chosen = 0, most, last  # `low` is not enough, `high` is
+    while high - low > 1:
+        middle = (low + high) // 2
+        trial = keep(middle)
+        if trial.lost <= budget:
+            high, chosen = middle, trial
+        else:
+            low = middle
+    return chosen

@@ -1,0 +1,73 @@
+"""Protobuf messages read and written field by field: ONNX files need no package of their own to be looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types: protobuf.dev/programming-guides/encoding
+
+
+class Field(NamedTuple):
+    """One field of a message.
+
+    number   as the message's definition has it
+    whole    all its bytes, key included
+    content  its bytes, where it is a text, bytes, a message or packed numbers
+    value    its number, where it is a varint
+    """
+
+    number: int
+    whole: memoryview
+    content: memoryview | None
+    value: int | None = None
+
+
+def read_fields(data: memoryview) -> Iterator[Field]:
+    """The fields of one message, in order. Raises ValueError or IndexError when malformed."""
+    at = 0
+    while at < len(data):
+        start = at
+        key, at = read_varint(data, at)
+        number, kind = key >> 3, key & 7
+        content, value = None, None
+        if number == 0:
+            raise ValueError("field number 0")
+        if kind == _VARINT:
+            value, at = read_varint(data, at)
+        elif kind == _BYTES:
+            length, at = read_varint(data, at)
+            content = data[at : at + length]
+            at += length
+        elif kind in (_FIXED64, _FIXED32):
+            at += 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at > len(data):
+            raise ValueError("a field ends past the end")
+        yield Field(number, data[start:at], content, value)
+
+
+def read_varint(data: memoryview, at: int) -> tuple[int, int]:
+    """A number of variable length at `at`, and where it ends. Raises ValueError or IndexError when malformed."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, at
+    raise ValueError("a number of over 10 bytes")
+
+
+def write_field(number: int, content: bytes) -> bytes:
+    """A field that holds bytes, a text or a message."""
+    return _as_varint(number << 3 | _BYTES) + _as_varint(len(content)) + content
+
+
+def _as_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])

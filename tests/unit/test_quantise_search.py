@@ -1,0 +1,218 @@
+"""The quantiser's graph, files and search on a tiny network; accuracy is told by the tests, not measured."""
+
+from __future__ import annotations
+
+import model_fixtures
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+import onnx
+
+from passerby.deploy.quantise import search as search_room
+from passerby.deploy.quantise.calibrate import find_ranges, observe
+from passerby.deploy.quantise.graph import read_graph
+from passerby.deploy.quantise.half import write_half
+from passerby.deploy.quantise.int8 import write_int8, write_one
+from passerby.deploy.quantise.search import search
+from passerby.deploy.quantise.sensitivity import Damage, measure
+from passerby.errors import ModelError, ParityError, SettingError
+from passerby.runtime.session import open_engine
+
+tiny_bytes, tiny_spec = model_fixtures.tiny_bytes, model_fixtures.tiny_spec
+
+
+class Quiet:
+    def line(self, text): ...
+
+    def step(self, text): ...
+
+
+@pytest.fixture(scope="module")
+def graph(tiny_bytes, tmp_path_factory):
+    path = tmp_path_factory.mktemp("quantise") / "tiny.onnx"
+    path.write_bytes(tiny_bytes)
+    return read_graph(path)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8) for _ in range(4)]
+
+
+@pytest.fixture(scope="module")
+def seen(graph, pixels):
+    return observe(graph, pixels, 1)
+
+
+@pytest.fixture(scope="module")
+def ranges(seen):
+    return find_ranges(seen, "minmax")
+
+
+def ends_of(graph):
+    return {x.node for x in graph.ends()}
+
+
+def made_by(proto):
+    return {o: n for n in proto.graph.node for o in n.output}
+
+
+def test_layers_are_those_of_the_spec_with_their_multiply_adds(graph, tiny_spec):
+    assert {x.name: x.macs for x in graph.layers} == {x.name: x.macs for x in tiny_spec.layers}
+    assert [x.name for x in graph.layers if x.end == "first"] == ["backbone.features.0.0"]
+    last = {x.name for x in graph.layers if x.end == "last"}
+    assert last == {f"head.{kind}.{k}.1" for kind in ("logits", "offsets") for k in range(4)}
+
+
+def test_normalising_and_decoding_are_never_quantised(graph, ranges):
+    proto = onnx.load_from_string(write_int8(graph, ranges, ()))
+    made = made_by(proto)
+    for node in proto.graph.node:
+        if node.op_type in ("Exp", "Sigmoid", "Concat", "Mul", "Sub", "Div", "Cast"):
+            assert not any(i in made and made[i].op_type == "DequantizeLinear" for i in node.input), node.name
+    assert sum(n.op_type == "Exp" for n in proto.graph.node) == 1
+
+
+def test_every_branch_has_a_scale_of_its_own(graph, ranges):
+    proto = onnx.load_from_string(write_int8(graph, ranges, ()))
+    after = {i: n for n in proto.graph.node for i in n.input}
+    last = [n.output[0] for n in proto.graph.node if n.name in {x.node for x in graph.layers if x.end == "last"}]
+    scales = [after[t].input[1] for t in last]
+    assert {after[t].op_type for t in last} == {"QuantizeLinear"}
+    assert len(set(scales)) == len(scales) == 8
+
+
+def test_weights_are_signed_per_channel_and_activations_unsigned(graph, ranges):
+    proto = onnx.load_from_string(write_int8(graph, ranges, ()))
+    values = {i.name: i for i in proto.graph.initializer}
+    kinds = [values[n.input[0]] for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in values]
+    assert {k.data_type for k in kinds} == {onnx.TensorProto.INT8}
+    assert len(kinds) == len(graph.layers)
+    points = {values[n.input[2]].data_type for n in proto.graph.node if n.op_type == "QuantizeLinear"}
+    assert points == {onnx.TensorProto.UINT8}
+    scales = [
+        values[n.input[1]].dims for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in values
+    ]
+    assert all(len(s) == 1 and s[0] > 1 for s in scales)
+
+
+def test_layers_that_are_kept_have_float_weights(graph, ranges):
+    kept = ends_of(graph)
+    proto = onnx.load_from_string(write_int8(graph, ranges, kept))
+    floats = {i.name for i in proto.graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
+    for node in proto.graph.node:
+        if node.op_type == "Conv":
+            assert (node.input[1] in floats) == (node.name in kept), node.name
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_the_int8_file_runs_and_answers_almost_alike(graph, ranges, pixels, engine):
+    if engine != "onnxruntime":
+        pytest.importorskip(engine)
+    before = open_engine(graph.proto.SerializeToString(), "float", engine, 1, spec=graph.spec)
+    spec = graph.spec.with_(precision="int8")
+    after = open_engine(write_int8(graph, ranges, ends_of(graph)), "int8", engine, 1, spec=spec)
+    assert after.name.endswith(" int8")
+    (boxes_a, scores_a), (boxes_b, scores_b) = before.run(pixels[0]), after.run(pixels[0])
+    assert 0 < np.abs(scores_a - scores_b).mean() < 0.05
+    assert np.abs(boxes_a - boxes_b).mean() < 1
+
+
+def test_one_layer_alone_moves_the_answers_less_than_all(graph, ranges, pixels):
+    rows = measure(graph, ranges, pixels[:1], 1)
+    assert [d.total for d in rows] == sorted((d.total for d in rows), reverse=True)
+    assert {d.layer for d in rows} == set(graph.layers)
+    one = onnx.load_from_string(write_one(graph, ranges, graph.layers[3]))
+    whole = [i for i in one.graph.initializer if i.data_type == onnx.TensorProto.INT8 and len(i.dims) == 4]
+    assert [i.name.removesuffix(".weight_quantized") for i in whole] == [f"network.{graph.layers[3].name}"]
+
+
+@pytest.fixture
+def damaged(graph, monkeypatch):
+    """The order of damage that the search is told: the smallest layers first."""
+    ordered = sorted(graph.layers, key=lambda x: x.macs)
+    monkeypatch.setattr(search_room, "measure", lambda *_: [Damage(x, 1 / (k + 1), 0) for k, x in enumerate(ordered)])
+    return [x for x in ordered if not x.end]
+
+
+def floats_in(data):
+    proto = onnx.load_from_string(data)
+    floats = {i.name for i in proto.graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
+    return {n.name for n in proto.graph.node if n.op_type == "Conv" and n.input[1] in floats}
+
+
+def test_within_the_budget_only_the_ends_stay_float(graph, seen, pixels, damaged):
+    found = search(graph, seen, pixels, lambda *_: 0.8, 0.3, ["minmax", "percentile"], Quiet())
+    assert set(found.chosen.kept) == {x.name for x in graph.ends()}
+    assert found.chosen.method == "minmax"  # a tie: the first
+    assert floats_in(found.data) == ends_of(graph)
+
+
+def test_the_fewest_layers_that_keep_the_budget_stay_float(graph, seen, pixels, damaged):
+    needed = {x.node for x in damaged[:5]}
+
+    def score(data, spec):
+        return 0.8 if needed <= floats_in(data) else 0.79
+
+    found = search(graph, seen, pixels, score, 0.3, ["minmax"], Quiet())
+    assert floats_in(found.data) == needed | ends_of(graph)
+    assert found.chosen.lost == 0
+    assert len(found.trials) <= 10
+
+
+def test_the_best_method_is_taken(graph, seen, pixels, damaged):
+    told = iter([0.8, 0.5, 0.799, 0.6, 0.7])  # float; min-max, percentile, entropy; every layer
+    found = search(graph, seen, pixels, lambda *_: next(told), 0.3, ["minmax", "percentile", "entropy"], Quiet())
+    assert found.chosen.method == "percentile"
+    assert found.chosen.lost == pytest.approx(0.1)
+
+
+def test_a_budget_that_cannot_be_kept_is_refused_with_what_was_reached(graph, seen, pixels, damaged):
+    def score(data, spec):
+        return 0.8 if spec.precision == "float32" else 0.7
+
+    with pytest.raises(ParityError, match=r"loses 10\.00 points of AP50, and 10\.00 with the \d+ most damaging"):
+        search(graph, seen, pixels, score, 0.3, ["minmax"], Quiet())
+
+
+def test_wrong_settings_are_refused(graph, seen, pixels):
+    with pytest.raises(SettingError, match="did you mean 'percentile'"):
+        search(graph, seen, pixels, lambda *_: 0.8, 0.3, ["percentil"], Quiet())
+    with pytest.raises(SettingError, match="want a number from 0 on"):
+        search(graph, seen, pixels, lambda *_: 0.8, float("nan"), ["minmax"], Quiet())
+
+
+def test_what_is_quantised_already_is_refused(graph, ranges, tmp_path):
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(write_int8(graph, ranges, ()))
+    with pytest.raises(ModelError, match="is int8 already"):
+        read_graph(path)
+    with pytest.raises(ModelError, match="is int8 already"):
+        write_half(path, "float16")
+
+
+def test_weights_that_are_no_numbers_are_told(graph, pixels):
+    proto = onnx.ModelProto()
+    proto.CopyFrom(graph.proto)
+    broken = next(i for i in proto.graph.initializer if len(i.dims) == 4)
+    values = np.full(list(broken.dims), np.nan, np.float32)
+    broken.CopyFrom(onnx.numpy_helper.from_array(values, broken.name))
+    with pytest.raises(ModelError, match="holds values that are no numbers"):
+        observe(type(graph)(proto, graph.spec, graph.layers, graph.carried, graph.tensors), pixels[:1], 1)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("float16", 0.002), ("bfloat16", 0.02)])
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino-f32"])
+def test_weights_in_half_precision_run_in_float32(tiny_bytes, tmp_path, pixels, precision, most, engine):
+    if engine != "onnxruntime":
+        pytest.importorskip("openvino")
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(tiny_bytes)
+    data, spec = write_half(path, precision)
+    assert spec.precision == precision
+    assert len(data) < 0.65 * len(tiny_bytes)  # the spec and the default boxes stay as they are
+    before, after = (open_engine(d, "half", engine, 1) for d in (tiny_bytes, data))
+    assert 0 < np.abs(before.run(pixels[0])[1] - after.run(pixels[0])[1]).max() < most
