@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from passerby.cli.options import engine_options, threshold_option
+from passerby.cli.options import engine_options, threshold_option, tiled, tiles_option
 
 if TYPE_CHECKING:
     from passerby.cli.progress import Progress
@@ -46,6 +46,7 @@ NO_CAP = 1_000_000  # more than suppression ever leaves of a picture
     help="Boxes of class folders' pictures, for judging a localiser's map (JSON).",
 )
 @click.option("--map-threshold", type=float, help="Of a localiser's regions; default: the model's own.")
+@tiles_option
 @engine_options
 def command(
     model: str,
@@ -62,6 +63,7 @@ def command(
     coco_cap: int,
     boxes: Path | None,
     map_threshold: float | None,
+    tiles: str | None,
     engine: str,
     threads: int,
 ) -> None:
@@ -99,8 +101,8 @@ def command(
         metrics = tuple(m for m in metrics if m != "coco")
         progress.line("COCO AP is left out: pip install 'passerby[measure]'")
     if isinstance(detector, Localiser):
-        if rules or nms_iou is not None or nms != "hard":
-            raise SettingError("--rules, --nms and --nms-iou are for detectors; this model localises")
+        if rules or nms_iou is not None or nms != "hard" or tiles:
+            raise SettingError("--rules, --nms, --nms-iou and --tiles are for detectors; this model localises")
         if map_threshold is not None:
             detector = Localiser.of(detector.spec, detector.engine, floor, map_threshold, max_detections=max_detections)
         _eval_localiser(detector, data, classes, root, boxes, metrics, floor, coco_cap, as_json, progress)
@@ -111,12 +113,14 @@ def command(
         raise SettingError(f"--nms: '{nms}' is unknown{did_you_mean(nms, METHODS)}")
     if nms != "hard" and detector.spec.outputs == "nms":
         raise SettingError(f"--nms {nms}: the graph of {model} suppresses inside")
+    if nms != "hard" and tiles:
+        raise SettingError(f"--nms {nms} and --tiles: passes over tiles are joined by hard suppression only")
     detector.nms = nms
     samples = read_labelled(detector, data, classes, root, progress)
     cap = detector.max_detections
     if rules:
         detector.max_detections = NO_CAP
-    run = judge(detector, samples, coco_cap, lambda done, n: progress.step(f"{done}/{n} pictures"))
+    run = judge(tiled(detector, tiles), samples, coco_cap, lambda done, n: progress.step(f"{done}/{n} pictures"))
     progress.clear()
     table = None
     if rules:

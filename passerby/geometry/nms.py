@@ -29,7 +29,7 @@ def nms(boxes: Floats, scores: Floats, threshold: float, limit: int = CANDIDATES
     """
     order = np.argsort(-scores, kind="stable")[:limit]
     overlaps = iou(boxes[order], boxes[order]) > threshold
-    return order[_greedy(overlaps)]
+    return order[greedy_rows(overlaps)]
 
 
 def nms_per_class(
@@ -125,7 +125,7 @@ def diou(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found
     high = np.maximum(boxes[:, None, 2:], boxes[:, 2:])
     apart = np.square(centres[:, None] - centres).sum(axis=2)
     overlaps = iou(boxes, boxes) - apart / np.maximum(np.square(high - low).sum(axis=2), 1e-9)
-    rows = _greedy(overlaps > threshold)
+    rows = greedy_rows(overlaps > threshold)
     return boxes[rows], scores[rows]
 
 
@@ -136,17 +136,17 @@ def voting(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Fou
     """
     del floor
     near = iou(boxes, boxes) > threshold
-    rows = _greedy(near)
+    rows = greedy_rows(near)
     votes = np.where(near[rows], scores, np.float32(0))
     votes[np.arange(len(rows)), rows] = scores[rows]  # a box without area overlaps nothing, itself included
     mean = votes @ boxes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-9)
     return np.asarray(mean, np.float32).reshape(-1, 4), scores[rows]
 
 
-def _greedy(near: NDArray[np.bool_]) -> NDArray[np.intp]:
+def greedy_rows(near: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Rows that stay, of boxes whose highest score is first; near (N, N): which lie on each other."""
     alive = np.ones(len(near), bool)
-    for i in range(len(near)):
+    for i in np.flatnonzero(np.triu(near, 1).any(axis=1)):  # the others suppress nothing
         if alive[i]:
             alive[i + 1 :] &= ~near[i, i + 1 :]
     return np.flatnonzero(alive)

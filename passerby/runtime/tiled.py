@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from passerby.errors import SettingError
 from passerby.geometry.boxes import area, intersection, iou
-from passerby.geometry.nms import nms_per_class
+from passerby.geometry.nms import greedy_rows, nms_per_class
 from passerby.geometry.part import Part, tiles
 from passerby.geometry.resize import Placement, fit
 from passerby.records import Detections, Floats, Pixels
@@ -64,7 +64,7 @@ class Tiled:
         from passerby.runtime.tiled import Tiled
         found = Tiled(Detector())("hall.jpg")
 
-    detector  a Detector; floor, suppression and cap are its own
+    detector  a Detector; floor, IoU of suppression and cap are its own
     grid      tiles (across, down); None: as many as it takes for the network to see every pixel, alike both ways
     overlap   least share of a tile that the next one covers again, 0 to under 1
 
@@ -182,11 +182,7 @@ def merge(found: Detections, passes: NDArray[np.int64], threshold: float) -> NDA
     share = shared / np.maximum(np.minimum(sizes[:, None], sizes[None, :]), 1e-9)
     same = (iou(found.boxes, found.boxes) > threshold) | ((share > INSIDE) & (passes[:, None] != passes[None, :]))
     same &= found.labels[:, None] == found.labels[None, :]
-    alive = np.ones(len(found), bool)
-    for i in range(len(found)):
-        if alive[i]:
-            alive[i + 1 :] &= ~same[i, i + 1 :]
-    return np.flatnonzero(alive)
+    return greedy_rows(same)
 
 
 def parse_grid(text: str) -> Grid | None:

@@ -210,3 +210,13 @@ def test_an_unknown_suppression_is_refused_with_the_nearest(measure, two):
     ran = measure(f"voc:{two}", "--nms", "sofd")
     assert ran.code == 2
     assert "--nms: 'sofd' is unknown (did you mean 'soft'?)" in ran.err
+
+
+def test_tiles_are_measured_and_said(measure, two):
+    ran = measure(f"voc:{two}", "--tiles", "2x1", "--json")
+    assert ran.code == 0, ran.err
+    assert "2x1 tiles and the whole picture" in json.loads(ran.out)["settings"]["engine"]
+
+
+def test_other_suppression_over_tiles_is_refused(measure, refused, two):
+    refused(measure(f"voc:{two}", "--tiles", "2x1", "--nms", "soft"), 2, "--tiles")

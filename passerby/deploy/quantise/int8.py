@@ -11,6 +11,7 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType,
 
 from passerby.deploy.quantise.calibrate import Range
 from passerby.deploy.quantise.graph import CARRYING, WEIGHTED, Graph, Layer, with_spec
+from passerby.deploy.targets.onnx_graph import sort_nodes
 
 
 def write_int8(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str]) -> bytes:
@@ -53,4 +54,5 @@ def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str]) -> An
         extra_options={"QuantizeBias": False},
     )
     quantiser.quantize_model()
+    sort_nodes(quantiser.model.model)
     return quantiser.model.model
