@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EPOCHS = 6
+BASE = "benchmarks/experiments_base.py"
 WHERE = (
     'data.train=["voc:data/scut_head#train_A,train_B"]',
     "data.val=voc:data/scut_head#val_B",
@@ -30,7 +31,7 @@ class Row:
     change: str
     changes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
-    recipe: str = "head"
+    recipe: str = BASE
     base: tuple[str, ...] = QUICK
 
     @property
@@ -61,6 +62,14 @@ AS_PUBLISHED = (
 )
 # 300 x 300 pixels on a whole trunk, or more pixels on fewer blocks: each within 5 % of the base's multiply-adds.
 TALL = ("model.height=384", "model.width=384", "model.blocks=1,1,2,2,2,1,0")
+# The base's boxes, which look the same in pictures of 3:2, and as many pixels.
+SAME_BOXES = "[[[9.0,11.1],[15.3,18.9]],[[24.3,30.0],[37.8,46.7]],[[57.6,71.2],[85.5,105.7]],[[122,150],[171,211]]]"
+RECTANGLE = ("model.height=256", "model.width=352", f"model.shapes={SAME_BOXES}")
+V1 = (
+    "model.backbone=mobilenet_v1",
+    "model.width_multiplier=0.25",
+    "model.weights=weights/mobilenet_v1_w025.safetensors",
+)
 WIDE = ("model.height=256", "model.width=352", "model.resize=letterbox")
 ROWS: tuple[Row, ...] = (
     Row("base", "noise", "300 x 300, 0.35 of the width, boxes and losses of `head`", seeds=(0, 1)),
@@ -77,8 +86,10 @@ ROWS: tuple[Row, ...] = (
     Row("focal", "losses", "focal instead of quality focal", ("optimiser.quality=no",)),
     Row("varifocal", "losses", "varifocal instead of quality focal", ("optimiser.quality_loss=varifocal",)),
     Row("tall", "pixels", "384 x 384 on fewer blocks, for the same multiply-adds", TALL),
+    Row("rectangle", "pixels", "352 x 256, stretched: the shape that most pictures have", RECTANGLE),
     Row("letterbox", "pixels", "letterbox instead of stretch", ("model.resize=letterbox",)),
     Row("wide", "pixels", "352 x 256, letterbox", WIDE),
+    Row("mobilenet-v1", "network", "MobileNetV1 0.25 instead of MobileNetV2 0.35", V1),
     Row("short", "network", "stride 32 without its last stage", ("model.blocks=1,2,3,4,3,3,0",)),
     Row("shorter", "network", "stride 32 of one block", ("model.blocks=1,2,3,4,3,1,0",)),
     Row("expand-3", "network", "blocks three times as wide inside instead of six", ("model.expand=3",)),
@@ -100,8 +111,11 @@ ROWS: tuple[Row, ...] = (
 
 # Runs of whole recipes that are told of in docs/decisions, by their folder under runs/.
 RECORDS = {
-    "head": "the shipped recipe, 300 x 300, 614.6 M multiply-adds (decision 0003)",
+    "head": "MobileNetV2, 300 x 300, 614.6 M multiply-adds (decision 0003): `head` of version 0.1.0",
     "head384": "384 x 384 on a shortened trunk, 586.4 M multiply-adds (decision 0007)",
+    "head416": "MobileNetV1 0.5, 416 x 416, 617.9 M multiply-adds; stopped in epoch 7 of 35 (decision 0016)",
+    "head512": "MobileNetV1 0.5, 512 x 336, 617.2 M multiply-adds (decision 0016): recipe `head`",
+    "head_tiny": "MobileNetV1 0.25, 464 x 304, 140.7 M multiply-adds: recipe `head-tiny`",
 }
 
 

@@ -1,6 +1,6 @@
 """Experiments: one change a row, all on SCUT-HEAD train_A + train_B -> val_B, at equal pictures seen.
 
-A row changes one thing of the quick base: the recipe `head` on a narrow network that trains in minutes on one core.
+A row changes one thing of the quick base: benchmarks/experiments_base.py on a narrow network that trains in minutes.
 Rows are trained by `passerby train` into runs/experiments/NAME-SEED, and go on where they stopped when this is started
 again. A row that is there is not trained anew. The score is that of the last epoch: none is picked by what it scores.
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import machine
-from experiment_rows import EPOCHS, QUICK, RECORDS, ROWS, Row, known
+from experiment_rows import BASE, EPOCHS, QUICK, RECORDS, ROWS, Row, known
 
 from passerby.files import written_whole
 
@@ -132,7 +132,7 @@ def collect() -> None:
         "title": f"{EPOCHS} epochs of 1,930 pictures (train_A, train_B) each, scored on val_B",
         "machine": machine(),
         "command": "python benchmarks/experiments.py --root DIR",
-        "base": ["passerby train head", *(f"--set {s}" for s in QUICK)],
+        "base": ["passerby train", BASE, *(f"--set {s}" for s in QUICK)],
         "rows": rows,
         "records": [record for name, about in RECORDS.items() if (record := read_record(name, about))],
     }
