@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+import deploy_tables  # noqa: E402
 import experiment_tables  # noqa: E402
 import published_tables  # noqa: E402
 
@@ -54,6 +55,8 @@ def pages() -> dict[Path, str]:
     of_experiments = result("experiments") if (ROOT / "benchmarks" / "results" / "experiments.json").exists() else None
     blocks["experiments"] = experiment_tables.experiments(of_experiments)
     blocks |= {"experiment-records": experiment_tables.records(of_experiments), "suppression": timing("suppression")}
+    blocks |= {name: timing(name) for name in ("tiles", "curve", "targets_speed")}
+    blocks |= {"quantise": deploy_tables.quantised(), "certificates": deploy_tables.certificates()}
     blocks |= {"blood_cells": blood_cells(), "networks": networks(), "compare": timing("compare")}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
         text = path.read_text(encoding="utf-8")

@@ -43,6 +43,13 @@ def print_targets(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", help="Of the weights.")
 @click.option("--floor", default=0.01, show_default=True, help="Scores under this are dropped, with --outputs nms.")
 @click.option("--name", default="", help="Name in a checkpoint's metadata; default: the recipe's.")
+@click.option(
+    "--map-stride",
+    type=click.IntRange(1),
+    metavar="PIXELS",
+    help="Of a classifier: finer maps, same weights.",
+)
+@click.option("--root", default="", metavar="DIR", help="With --map-stride: where the data of its recipe lies now.")
 @click.option("--check", multiple=True, metavar="DATA", help="Pictures put through both; may be repeated.")
 @click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N pictures of --check.")
 @click.option("--accept-qualcomm-licence", "accept", is_flag=True, help="You have read the licence of the extra [qnn].")
@@ -59,6 +66,8 @@ def command(
     precision: str,
     floor: float,
     name: str,
+    map_stride: int | None,
+    root: str,
     check: tuple[str, ...],
     first: int | None,
     accept: bool,
@@ -68,7 +77,8 @@ def command(
 
     A checkpoint becomes ONNX: uint8 RGB in, boxes and scores out, everything about the model in its metadata. The same
     pictures (noise, and those of --check) go through the network and the file; when boxes differ by over 0.1 px or
-    scores by over 0.001, no file is written and the exit code is 9.
+    scores by over 0.001, no file is written and the exit code is 9. With --map-stride the maps of a classifier get
+    another stride: no weight changes, and both thresholds are chosen anew on the pictures that its recipe held out.
 
     Every other export ends with a certificate: the pictures of --check (any DATA of `passerby eval`; without it, drawn
     ones) go through MODEL and the new file, and beyond the limits of `passerby parity` nothing is written and the exit
@@ -78,6 +88,13 @@ def command(
 
     target = target_of(kind)
     checkpoint = Path(model).suffix == CHECKPOINT
+    if map_stride:
+        if not checkpoint:
+            raise click.UsageError("--map-stride is for checkpoints: a model's graph is as it was made")
+        if kind != "onnx":
+            raise click.UsageError("--map-stride goes with --target onnx; export the file that it makes to the target")
+        export_finer(Path(model), out or Path(model).with_suffix(".onnx"), map_stride, root, check, name)
+        return
     if checkpoint and kind == "onnx" and outputs in (None, "decoded") and batch == "1" and precision == "float32":
         export_checkpoint(Path(model), out or Path(model).with_suffix(".onnx"), check, name)
         return
@@ -117,6 +134,23 @@ def export_checkpoint(checkpoint: Path, out: Path, check: tuple[str, ...], name:
 
         spec, parity = export(checkpoint, out, frames, name)
     click.echo(f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; {parity.told()}", err=True)
+
+
+def export_finer(checkpoint: Path, out: Path, stride: int, root: str, check: tuple[str, ...], name: str) -> None:
+    """A classifier's checkpoint as one .onnx file whose maps have another stride."""
+    import tempfile
+
+    from passerby.cli.progress import Progress
+    from passerby.cli.torch_wall import learn
+
+    with tempfile.TemporaryDirectory() as folder:
+        finer = Path(folder) / checkpoint.name
+        with learn():
+            from passerby.learn.finer import refine
+
+            spec = refine(checkpoint, finer, stride, Progress(), root, name)
+        click.echo(f"thresholds chosen anew: score {spec.threshold:.4g}, map {spec.map_threshold:.4g}", err=True)
+        export_checkpoint(finer, out, check, name)
 
 
 def export_model(

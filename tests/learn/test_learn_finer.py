@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from click.testing import CliRunner
 
+from passerby.cli.export import command, export_finer
 from passerby.errors import ModelError, SettingError
 from passerby.learn import checkpoint
 from passerby.learn.checkpoint import load_network
 from passerby.learn.finer import refine
 from passerby.learn.network import build, spec_of
 from passerby.recipe import Data, Recipe
+from passerby.runtime.model_file import read_spec
 
 
 @pytest.fixture
@@ -58,6 +61,22 @@ def test_weights_stay_and_thresholds_are_chosen_on_what_was_held_out(trained, tm
     maps.register_forward_hook(lambda _, __, output: shapes.append(output.shape[2:]))
     network(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
     assert shapes == [(4, 4)]
+
+
+def test_export_makes_a_finer_file_in_one_command(trained, tmp_path):
+    out = tmp_path / "fine.onnx"
+    export_finer(trained, out, 16, str(tmp_path), (), "fine")
+    spec = read_spec(out)
+    assert (spec.name, spec.network["map_stride"]) == ("fine", 16)
+    assert not list(tmp_path.glob("*fine*.safetensors"))
+
+
+@pytest.mark.parametrize(("words", "why"), [((), "for checkpoints"), (("--target", "openvino"), "--target onnx")])
+def test_a_finer_map_of_what_is_no_checkpoint_or_for_another_target_is_refused(trained, words, why):
+    model = str(trained) if words else "head"
+    ran = CliRunner().invoke(command, [model, "--map-stride", "16", *words])
+    assert ran.exit_code == 2
+    assert why in ran.output
 
 
 def test_a_detector_and_a_stride_that_cannot_be_are_refused(trained, make_checkpoint, tmp_path, teller):

@@ -1,0 +1,67 @@
+"""Small heads in large pictures: AP50 of `head` on SCUT-HEAD Part A with and without tiles, and what each takes.
+
+python benchmarks/tiles.py --root DIR    where DIR holds scut_head
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from common import median, save
+
+from passerby import Detector, evaluate, load_data
+from passerby.pictures import read_picture
+from passerby.runtime.tiled import Tiled
+
+GRIDS = ("2x1", "2x2", "3x2", "3x3", "4x3")
+ROUNDS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--model", default="head")
+    given = parser.parse_args()
+    detector = Detector(given.model, 0.01, "onnxruntime", 1)
+    ways: dict[str, Detector | Tiled] = {"whole picture": detector}
+    for grid in GRIDS:
+        across, down = (int(n) for n in grid.split("x"))
+        ways[f"--tiles {grid}"] = Tiled(detector, (across, down))
+    ways["--tiles auto"] = Tiled(detector)
+    rows: list[dict[str, object]] = []
+    for split in ("val_A", "val_B"):
+        samples = load_data(f"voc:scut_head#{split}", detector.spec.labels, given.root)
+        metrics = ("average_precision", "miss_rate", "at_threshold", "counting")
+        scores = {name: evaluate(way, samples, metrics).scores for name, way in ways.items()}
+        times = in_turns(ways, [read_picture(s.path) for s in samples][:20])
+        for name, found in scores.items():
+            rows.append(
+                {
+                    "split": split,
+                    "how": name,
+                    **{k: f"{found[k]:.4f}" for k in ("ap50", "mr2", "miss_at_1fppi", "f1")},
+                    "count error (MAE)": f"{found['count_mae']:.2f}",
+                    "ms a picture": f"{times[name]:.1f}",
+                    "times the whole": f"{times[name] / times['whole picture']:.1f}",
+                }
+            )
+    title = f"{given.model} over tiles, ONNX Runtime float32, 1 thread; ms: median of {ROUNDS} rounds of 20 pictures"
+    save("tiles", f"{title}, in turns", rows)
+
+
+def in_turns(ways: dict[str, Detector | Tiled], pictures: list[object]) -> dict[str, float]:
+    """Milliseconds a picture of each way, at the model's own threshold."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for pixels in pictures:
+            for name, way in ways.items():
+                start = time.perf_counter()
+                way(pixels, 0.35)
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: median(t) for name, t in times.items()}
+
+
+if __name__ == "__main__":
+    main()
