@@ -1,4 +1,4 @@
-"""The tables of docs/guides/quantise.md and export.md: made of benchmarks/results/quantise.json and docs/certificates."""
+"""The tables of docs/guides/quantise.md and export.md, made of benchmark results and of docs/certificates."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def quantised() -> str:
             f"Peak of one core, 10^9 multiply-adds a second, of a product of two 1024 x 1024 matrices: {told}.",
             "",
             f"Calibrated on {search['calibrated_on']}, judged on {search['judged_on']}; method {search['method']}, "
-            f"{search['lost_points']:.2f} points of AP50 lost on the judges; {len(search['kept_in_float'])} layers with "
-            f"{100 * search['float_share_of_macs']:.1f} % of the multiply-adds stay float.",
+            f"{search['lost_points']:.2f} points of AP50 lost on the judges; "
+            f"{len(search['kept_in_float'])} layers with {100 * search['float_share_of_macs']:.1f} % of the multiply-adds stay float.",
             "",
         ]
     )
@@ -63,10 +63,10 @@ def _row(record: dict[str, Any]) -> dict[str, str]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows of one and the same keys as Markdown."""
-    keys = list(rows[0])
+    """Rows as Markdown; a dash where one lacks what another has."""
+    keys = list(dict.fromkeys(k for row in rows for k in row))
     lines = ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(_cell(row[k]) for k in keys) + " |" for row in rows)])
+    return "\n".join([*lines, *("| " + " | ".join(_cell(row.get(k, "-")) for k in keys) + " |" for row in rows)])
 
 
 def _cell(value: Any) -> str:
