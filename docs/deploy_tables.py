@@ -30,7 +30,8 @@ def quantised() -> str:
             "",
             f"Calibrated on {search['calibrated_on']}, judged on {search['judged_on']}; method {search['method']}, "
             f"{search['lost_points']:.2f} points of AP50 lost on the judges; "
-            f"{len(search['kept_in_float'])} layers with {100 * search['float_share_of_macs']:.1f} % of the multiply-adds stay float.",
+            f"{len(search['kept_in_float'])} layers with {100 * search['float_share_of_macs']:.1f} % of the "
+            "multiply-adds stay float.",
             "",
         ]
     )

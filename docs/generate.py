@@ -43,7 +43,7 @@ def main() -> int:
 def pages() -> dict[Path, str]:
     """Every file with generated parts -> what it should hold."""
     out = {ROOT / "docs" / "cli.md": help_pages()}
-    blocks = {"tree": tree(), "accuracy": accuracy(), "cost": cost(), "kinds": kinds(), "formats": formats()}
+    blocks = {"tree": tree(), "accuracy": accuracy(), "cost": cost(), "kinds": kinds(), "formats": formats(), "models": models()}
     blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
     blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
@@ -216,6 +216,24 @@ def formats() -> str:
     return "\n".join(["| format | what |", "|---|---|", *(f"| `{k}` | {r.about} |" for k, r in READERS.items())])
 
 
+def models() -> str:
+    """The detectors that ship, by what their own files say."""
+    from passerby.runtime.model_file import read_spec, shipped_models
+
+    rows = ["| model | finds | network, input | multiply-adds | AP50 | file |", "|---" * 6 + "|"]
+    for name, path in shipped_models().items():
+        spec = read_spec(path)
+        if spec.task != "detect":
+            continue
+        network = f"{spec.network['backbone']}, width {spec.network['width_multiplier']:g}, {spec.width} x {spec.height}"
+        macs, facts = sum(x.macs for x in spec.layers), spec.provenance
+        score = f"{facts['val_ap50']:.3f} on {facts['chosen_on'].split('#')[-1]}"
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        found = f"[{name}](passerby/models/{name}.md) | {', '.join(spec.labels)}"
+        rows.append(f"| {found} | {network} | {macs / 1e6:.0f} M | {score} | {size} |")
+    return "\n".join(rows)
+
+
 def cost() -> str:
     from passerby.runtime.model_file import find_model, read_spec
 
@@ -227,7 +245,7 @@ def cost() -> str:
             "| | published reference | this model |",
             "|---|---|---|",
             f"| parameters | 2,750,864 | {parameters:,} |",
-            f"| multiply-adds at 300 x 300 | 618 M | {macs / 1e6:.1f} M |",
+            f"| multiply-adds | 618 M at 300 x 300 | {macs / 1e6:.1f} M at {spec.width} x {spec.height} |",
             f"| memory | 345.9 MiB (needed to run, as published) | {memory / 2**20:.1f} MiB (all layers' outputs at "
             "float32, added up) |",
             f"| file | - | {path.stat().st_size / 1e6:.2f} MB |",

@@ -25,8 +25,8 @@ def test_the_best_detection_of_a_portrait_is_its_head(name):
     assert found.names == ("head",)
     overlaps = iou(found.boxes, np.array([HEADS[name]], np.float32))[:, 0]
     assert overlaps[0] > 0.6, found.to_list()
-    assert (overlaps > 0.3).sum() == 1
-    assert len(found) <= 2  # the astronaut's helmet is taken for a head, too
+    assert (overlaps > 0.45).sum() == 1  # what suppression leaves of one head
+    assert len(found) <= 2  # a part of the shuttle behind the astronaut, and half of the admiral's face, are false alarms
 
 
 def test_facts_in_the_file_are_those_of_the_recipe():
@@ -38,13 +38,25 @@ def test_facts_in_the_file_are_those_of_the_recipe():
     assert spec.labels == recipe.model.labels
     assert (spec.height, spec.width, spec.resize) == (recipe.model.height, recipe.model.width, recipe.model.resize)
     assert spec.network["fusion"] == recipe.model.fusion
-    assert sum(len(m) for m in spec.anchors) == 3860
-    assert [m.rows for m in spec.anchors] == [38, 19, 10, 5]
+    assert sum(len(m) for m in spec.anchors) == 12_544
+    assert [(m.columns, m.rows) for m in spec.anchors] == [(64, 42), (32, 21), (16, 11), (8, 6)]
     assert sum(x.parameters for x in spec.layers) <= 2_750_864
     assert sum(x.macs for x in spec.layers) <= 618_000_000
     assert {"recipe", "trained_on", "data_licence", "chosen_on", "hours", "machine", "threshold_rule"} <= set(
         spec.provenance
     )
+
+
+@pytest.mark.parametrize(("name", "macs"), [("head-tiny", 150_000_000), ("person", 618_000_000)])
+def test_the_other_detectors_are_what_their_recipes_and_cards_say(name, macs):
+    path = find_model(name)
+    spec, recipe = read_spec(path), load_recipe(name)
+    assert (spec.name, spec.labels) == (name, recipe.model.labels)
+    assert (spec.height, spec.width) == recipe.model.input_size()
+    assert sum(x.macs for x in spec.layers) <= macs
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{spec.threshold:.3f}" in card
+    assert str(spec.provenance["data_licence"]).split(" (")[0].removeprefix("SCUT-HEAD: ") in card
 
 
 def test_card_says_the_licence_of_the_data_plainly():
