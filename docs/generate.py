@@ -43,7 +43,14 @@ def main() -> int:
 def pages() -> dict[Path, str]:
     """Every file with generated parts -> what it should hold."""
     out = {ROOT / "docs" / "cli.md": help_pages()}
-    blocks = {"tree": tree(), "accuracy": accuracy(), "cost": cost(), "kinds": kinds(), "formats": formats(), "models": models()}
+    blocks = {
+        "tree": tree(),
+        "accuracy": accuracy(),
+        "cost": cost(),
+        "kinds": kinds(),
+        "formats": formats(),
+        "models": models(),
+    }
     blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
     blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
@@ -225,7 +232,9 @@ def models() -> str:
         spec = read_spec(path)
         if spec.task != "detect":
             continue
-        network = f"{spec.network['backbone']}, width {spec.network['width_multiplier']:g}, {spec.width} x {spec.height}"
+        network = (
+            f"{spec.network['backbone']}, width {spec.network['width_multiplier']:g}, {spec.width} x {spec.height}"
+        )
         macs, facts = sum(x.macs for x in spec.layers), spec.provenance
         score = f"{facts['val_ap50']:.3f} on {facts['chosen_on'].split('#')[-1]}"
         size = f"{path.stat().st_size / 1e6:.1f} MB"

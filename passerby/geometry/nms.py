@@ -15,6 +15,7 @@ from passerby.errors import SettingError, did_you_mean
 from passerby.geometry.boxes import Floats, iou, to_centres
 
 Found = tuple[Floats, Floats]  # boxes (K, 4) and scores (K,) of one class, highest score first
+BLOCK = 64  # highest scores of those left that are settled at a time
 CANDIDATES = 1000  # highest scores a class that enter suppression; bounds time on a crowded picture
 
 
@@ -27,9 +28,14 @@ def nms(boxes: Floats, scores: Floats, threshold: float, limit: int = CANDIDATES
     limit      only this many highest scores are looked at
     returns    indices of the kept boxes, highest score first; equal scores keep their order
     """
-    order = np.argsort(-scores, kind="stable")[:limit]
-    overlaps = iou(boxes[order], boxes[order]) > threshold
-    return order[greedy_rows(overlaps)]
+    left = np.argsort(-scores, kind="stable")[:limit]
+    kept = [left[:0]]
+    while len(left):  # the best settle first and take most of the others along
+        best, left = left[:BLOCK], left[BLOCK:]
+        best = best[greedy_rows(iou(boxes[best], boxes[best]) > threshold)]
+        left = left[~(iou(boxes[left], boxes[best]) > threshold).any(axis=1)]
+        kept.append(best)
+    return np.concatenate(kept)
 
 
 def nms_per_class(

@@ -26,7 +26,7 @@ def test_the_best_detection_of_a_portrait_is_its_head(name):
     overlaps = iou(found.boxes, np.array([HEADS[name]], np.float32))[:, 0]
     assert overlaps[0] > 0.6, found.to_list()
     assert (overlaps > 0.45).sum() == 1  # what suppression leaves of one head
-    assert len(found) <= 2  # a part of the shuttle behind the astronaut, and half of the admiral's face, are false alarms
+    assert len(found) <= 2  # a part of the shuttle, and half of the admiral's face, are false alarms
 
 
 def test_facts_in_the_file_are_those_of_the_recipe():

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from passerby.geometry.layouts import LAYOUTS
 from passerby.runtime import model_file
 
 NUMBERS = re.compile(r"([\d,]+)\s+([\d,]+)\s+([\d,.]+)$")
@@ -63,9 +64,13 @@ def test_every_operator_has_a_row_where_that_is_asked(cli, tiny_model):
     assert "Sigmoid" in every
 
 
-def test_what_was_published_stands_beside_models_of_that_family_only(cli, tiny_model):
+def test_what_was_published_stands_beside_models_of_that_family_only(cli, tiny_model, tmp_path):
     assert "published" not in cli("info", tiny_model).out
-    out = cli("info", "head").out
+    shipped, path = model_file.find_model("head"), tmp_path / "v2.onnx"
+    spec = model_file.read_spec(shipped)
+    maps, network = LAYOUTS["f38"].published(1.7, 300, 300), {**spec.network, "backbone": "mobilenet_v2"}
+    model_file.write_spec(shipped, spec.with_(anchors=maps, network=network), path)
+    out = cli("info", path).out
     assert "2,750,864 parameters, 618 M multiply-adds, 345.9 MiB needed to run" in out
 
 

@@ -123,7 +123,7 @@ def test_eval_measures_a_localiser_on_boxes(cli, red_model, put, tmp_path):
 
 
 def test_eval_refuses_what_is_not_for_the_model(cli, refused, red_model, tiny_model, folders):
-    refused(cli("eval", red_model, "classes:set", "--rules"), 2, "--rules, --nms and --nms-iou are for detectors")
+    refused(cli("eval", red_model, "classes:set", "--rules"), 2, "--nms-iou and --tiles are for detectors")
     refused(cli("eval", tiny_model, "classes:set", "--boxes", folders), 2, "--boxes", "this one detects")
     refused(cli("eval", red_model, "classes:set", "--boxes", "none.json"), 4, "none.json")
     refused(cli("eval", red_model, "classes:set", "--map-threshold", 3), 2, "map_threshold is 3")

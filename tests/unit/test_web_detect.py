@@ -21,7 +21,7 @@ from passerby.web.app import create_app
 from passerby.web.server import PageServer
 from passerby.web.uploads import declared_size, kind_of
 
-FOUND = [{"box": [120.0, 60.0, 180.0, 120.0], "score": 0.9, "label": "head"}]  # of 60 60 90 120 in 300 x 300
+FOUND = [{"box": [120.0, 60.0, 180.0, 120.0], "score": 0.9, "label": "head"}]  # of 600 x 300
 MORE = {"box": [300.0, 150.0, 360.0, 210.0], "score": 0.25, "label": "head"}
 
 
@@ -63,8 +63,8 @@ def test_the_threshold_is_that_of_the_request(client, picture_bytes):
 def test_a_heat_map_comes_when_asked_for(client, picture_bytes):
     assert "heat" not in post(client, picture_bytes()).json()
     heat = post(client, picture_bytes(), params={"heat": 1}).json()["heat"]
-    assert (heat["width"], heat["height"]) == (38, 38)
-    values = np.frombuffer(base64.b64decode(heat["values"]), np.uint8).reshape(38, 38)
+    assert (heat["width"], heat["height"]) == (64, 42)
+    values = np.frombuffer(base64.b64decode(heat["values"]), np.uint8).reshape(42, 64)
     assert values[0, 0] == round(0.9 * 255)  # the first default boxes are those of the first cell
     assert (values > 0).sum() == 1
 
