@@ -13,12 +13,15 @@ from passerby.geometry.anchors import default_boxes
 from passerby.learn.layers import layers_of
 from passerby.learn.network import build, spec_of
 from passerby.learn.to_onnx import to_bytes
-from passerby.recipe import Model, load_recipe
+from passerby.recipe import Model
 
 PARAMETERS, MACS = 2_750_864, 618_000_000  # SPEC 1, "published size"
 
 
-@pytest.fixture(scope="module", params=[Model(), load_recipe("head").model], ids=["reference", "shipped recipe"])
+FUSED = Model(sizes=((10, 17), (27, 42), (64, 95), (135, 190)), fusion=88)  # `head` of version 0.1.0
+
+
+@pytest.fixture(scope="module", params=[Model(), FUSED], ids=["reference", "with a top-down path"])
 def reference(request):
     torch.manual_seed(0)
     spec = spec_of(request.param)
