@@ -154,12 +154,10 @@ def timing(name: str, only: str = "") -> str:
     if not (ROOT / "benchmarks" / "results" / f"{name}.json").exists():
         return ""
     data = result(name)
-    rows = [f"{data['title']}. Machine: {data['machine']}. Command: `{data['command']}`", ""]
-    keys = list(data["rows"][0])
-    rows += ["| " + " | ".join(keys) + " |", "|---" * len(keys) + "|"]
-    shown = [r for r in data["rows"] if str(r[keys[0]]).startswith(only)]
-    rows += ["| " + " | ".join(str(r[k]) for k in keys) + " |" for r in shown]
-    return "\n".join([*rows, ""])
+    first = next(iter(data["rows"][0]))
+    shown = [r for r in data["rows"] if str(r[first]).startswith(only)]
+    told = f"{data['title']}. Machine: {data['machine']}. Command: `{data['command']}`"
+    return "\n".join([told, "", deploy_tables.table(shown), ""])
 
 
 def networks() -> str:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.measure.matching import HIT, Doubles, Judged, Matches
+from passerby.measure.matching import HIT, Doubles, Judged, Matches, mean_of_known
 from passerby.records import Ints
 
 SIZES = ((0.0, 16.0), (16.0, 32.0), (32.0, 64.0), (64.0, math.inf))  # square root of the area, original pixels
@@ -85,9 +85,7 @@ def drawn_mean_area_ap(judged: Judged, times: Ints) -> Doubles:
     found = [judged.matches(k, "voc") for k in range(len(judged.labels))]
     if any(m.mixed for m in found):
         return np.array([mean_area_ap(judged.drawn(t)) for t in times])
-    values = np.stack([drawn_area_ap(m, times) for m in found])
-    real = ~np.isnan(values)
-    return np.where(real.any(axis=0), np.nansum(values, axis=0) / np.maximum(real.sum(axis=0), 1), math.nan)
+    return mean_of_known(np.stack([drawn_area_ap(m, times) for m in found]))
 
 
 def mean_eleven_point_ap(judged: Judged) -> float:

@@ -292,4 +292,10 @@ def _within(values: Floats, sizes: tuple[float, float]) -> NDArray[np.bool_]:
     return np.asarray((values >= sizes[0]) & (values < sizes[1]))
 
 
+def mean_of_known(values: Doubles) -> Doubles:
+    """Mean over the classes (K, R) that have a number, of each resample (R,); NaN where none has."""
+    real = ~np.isnan(values)
+    return np.where(real.any(axis=0), np.nansum(values, axis=0) / np.maximum(real.sum(axis=0), 1), np.nan)
+
+
 Metric = Callable[[Judged], dict[str, float]]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from passerby.measure.matching import HIT, MISS, Doubles, Judged, Matches
+from passerby.measure.matching import HIT, MISS, Doubles, Judged, Matches, mean_of_known
 from passerby.records import Ints
 
 REFERENCES = tuple(10 ** (-2 + k / 4) for k in range(9))  # .0100 .0178 .0316 .0562 .1000 .1778 .3162 .5623 1.0000
@@ -64,9 +64,8 @@ def mean_log_average(judged: Judged) -> float:
 
 def drawn_mean_log_average(judged: Judged, times: Ints) -> Doubles:
     """`mean_log_average` of resamples (R,); times (R, P): how often each picture stands in each."""
-    values = np.array([drawn_log_average(m, times) for m in _with_objects(judged)]).reshape(-1, len(times))
-    real = ~np.isnan(values)
-    return np.where(real.any(axis=0), np.nansum(values, axis=0) / np.maximum(real.sum(axis=0), 1), math.nan)
+    values = np.array([drawn_log_average(m, times) for m in _with_objects(judged)])
+    return mean_of_known(values.reshape(-1, len(times)))
 
 
 def score(judged: Judged) -> dict[str, float]:
