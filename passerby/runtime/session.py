@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -64,13 +65,11 @@ class OpenVino:
     first = threading.Lock()  # two first runs at one moment lock each other up for good (2026.4): one at a time
 
     def __init__(self, model: Model, where: str, threads: int, streams: int = 1, precision: str = "") -> None:
-        try:
-            import openvino
-        except ImportError as e:
-            raise MissingExtraError("openvino", "openvino") from e
+        core = openvino_core()
+        import openvino  # it is there: so is its core
+
         if isinstance(model, Path) and model.suffix == ".xml" and not (weights := model.with_suffix(".bin")).is_file():
             raise ModelError(f"{where}: its weights {weights.name} are not beside it; copy them there")
-        core = openvino.Core()
         settings = {"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": str(streams)}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
@@ -117,6 +116,25 @@ class OpenVino:
             self.free.append(request)
 
 
+def openvino_core() -> Any:
+    """The one `openvino.Core` of this process: made once, kept to its end. Raises MissingExtraError without openvino.
+
+    With every Core comes a stack for signals, set for the calling thread and unmapped with the Core. Of two Cores the
+    second puts the first one's stack back, which may be gone by then: the next signal that Python handles, Ctrl-C or a
+    child's end, would kill the process (2026.4).
+    """
+    try:
+        import openvino
+    except ImportError as e:
+        raise MissingExtraError("openvino", "openvino") from e
+    with _CORE_LOCK:
+        if not _CORE:
+            _CORE.append(openvino.Core())
+        return _CORE[0]
+
+
+_CORE: list[Any] = []
+_CORE_LOCK = threading.Lock()
 Make = Callable[[Model, str, int, int], Answering]
 ENGINES: dict[str, Make] = {
     "onnxruntime": OnnxRuntime,

@@ -6,7 +6,7 @@ from passerby.deploy.targets.base import Job, Made
 from passerby.deploy.targets.onnx_file import write_onnx
 from passerby.errors import ModelError
 from passerby.runtime.outputs import Read, first_line
-from passerby.runtime.session import OpenVino
+from passerby.runtime.session import OpenVino, openvino_core
 from passerby.spec import METADATA_KEY
 
 
@@ -20,7 +20,7 @@ def make_openvino(job: Job) -> Made:
     proto = onnx.load(str(source))
     del proto.metadata_props[:]  # OpenVINO would keep the spec a second time
     try:
-        model = openvino.Core().read_model(proto.SerializeToString())
+        model = openvino_core().read_model(proto.SerializeToString())
     except RuntimeError as e:
         raise ModelError(f"{job.model}: OpenVINO cannot read its graph ({first_line(e)}); export another one") from e
     finally:
