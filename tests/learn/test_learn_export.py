@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 import passerby
 from passerby.errors import ModelError, OutputError, ParityError
+from passerby.geometry.anchors import default_boxes
 from passerby.geometry.resize import fit
 from passerby.learn import to_onnx
 from passerby.learn.checkpoint import load_network
@@ -214,3 +216,18 @@ def test_the_metadata_is_one_json_that_reads_back(exported):
     props = {p.key: p.value for p in onnx.load(str(out)).metadata_props}
     assert list(props) == ["passerby"]
     assert ModelSpec.from_json(props["passerby"]) == spec
+
+
+def test_default_boxes_are_stated_by_columns_rows_and_shapes(make_checkpoint, tmp_path):
+    path, _, _ = make_checkpoint(height=320, width=336)  # the exporter itself folds those of a small input away
+    out = tmp_path / "larger.onnx"
+    spec, _ = export(path, out, [])
+    proto = onnx.load(str(out))
+    boxes = default_boxes(spec.anchors, spec.height, spec.width)
+    assert not [i.name for i in proto.graph.initializer if tuple(i.dims) == boxes.shape]
+    assert sum(len(i.SerializeToString()) for i in proto.graph.initializer if "default_boxes" in i.name) < boxes.nbytes
+    joined = next(n for n in proto.graph.node if "default_boxes_0" in n.input)
+    proto.graph.output.append(onnx.helper.make_empty_tensor_value_info(joined.output[0]))
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    laid = session.run([joined.output[0]], {"pixels": np.zeros((1, spec.height, spec.width, 3), np.uint8)})[0]
+    np.testing.assert_array_equal(laid, boxes)  # to the last bit
