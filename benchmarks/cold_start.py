@@ -20,12 +20,12 @@ BARE = {
     "onnxruntime": """
 import sys, numpy, onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-session.run(None, {"pixels": numpy.zeros((1, 300, 300, 3), numpy.uint8)})
+session.run(None, {"pixels": numpy.zeros(session.get_inputs()[0].shape, numpy.uint8)})
 """,
     "openvino": """
 import sys, numpy, openvino
-request = openvino.Core().compile_model(sys.argv[1], "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
-request.infer([numpy.zeros((1, 300, 300, 3), numpy.uint8)])
+compiled = openvino.Core().compile_model(sys.argv[1], "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+compiled.create_infer_request().infer([numpy.zeros(compiled.input(0).shape, numpy.uint8)])
 """,
 }
 ROUNDS = 15

@@ -1,7 +1,6 @@
 """Pictures a second of one model on all cores: threads, several pictures at once, or batches.
 
-The shipped graph takes one picture at a time; a batch is measured on a copy of the graph whose batch was set free by
-hand. The last rows are passerby's own pool, from decoded 640 x 480 pictures to Detections, as it is by default.
+The shipped graph takes one picture at a time; a batch is measured on a copy of the graph whose batch was set free. The last rows are passerby's own pool, from decoded 640 x 480 pictures to Detections, as it is by default.
 python benchmarks/throughput.py [--seconds 2] [--rounds 5]      (batches need the package onnx)
 """
 
@@ -63,22 +62,15 @@ LAYOUTS = {"openvino": layouts(openvino_load), "onnxruntime": layouts(onnxruntim
 
 
 def model_of(path: Path, batch: int) -> bytes:
-    """The graph; its batch written into the input, the outputs and the shapes of its reshapes where it is over 1."""
+    """The graph; with its batch set free, as `passerby export --batch free` does, where it is over 1."""
     if batch == 1:
         return path.read_bytes()
     import onnx
-    from onnx import numpy_helper
+
+    from passerby.deploy.targets.onnx_graph import free_batch
 
     model = onnx.load(path)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = batch
-    del model.graph.value_info[:]
-    shapes = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
-    for constant in model.graph.initializer:
-        if constant.name in shapes:
-            shape = numpy_helper.to_array(constant).copy()
-            shape[0] = batch
-            constant.CopyFrom(numpy_helper.from_array(shape, constant.name))
+    free_batch(model)
     return model.SerializeToString()
 
 
