@@ -1,6 +1,7 @@
 """Pictures a second of one model on all cores: threads, several pictures at once, or batches.
 
-The shipped graph takes one picture at a time; a batch is measured on a copy of the graph whose batch was set free. The last rows are passerby's own pool, from decoded 640 x 480 pictures to Detections, as it is by default.
+The shipped graph takes one picture at a time; a batch is measured on a copy of the graph whose batch was set free. The
+last rows are passerby's own pool, from decoded 640 x 480 pictures to Detections, as it is by default.
 python benchmarks/throughput.py [--seconds 2] [--rounds 5]      (batches need the package onnx)
 """
 
