@@ -32,16 +32,17 @@ def area_ap(matches: Matches) -> float:
 def drawn_area_ap(matches: Matches, times: Ints) -> Doubles:
     """`area_ap` of resamples (R,), without building them.
 
-    matches  not `mixed`: copies of a detection may stand side by side then, and precision is highest at the last hit
-    times    (R, P) how often each picture stands in each
+    times  (R, P) how often each picture stands in each
+
+    Copies of a hit stand side by side (`Matches.untangled`), and precision is highest at the last of them.
     """
-    judged = matches.counted()
+    judged, times = matches.counted().untangled(times)
     hit = judged.outcome == HIT
     often = times[:, judged.picture[hit]].astype(np.float64)
     hits = np.cumsum(often, axis=1)
     alarms = _alarms_before(judged, hit, times)
     best = np.maximum.accumulate((hits / np.maximum(hits + alarms, 1))[:, ::-1], axis=1)[:, ::-1]
-    objects = times @ matches.objects_in
+    objects = times @ judged.objects_in
     return np.where(objects > 0, (often * best).sum(axis=1) / np.maximum(objects, 1), math.nan)
 
 
@@ -83,8 +84,6 @@ def mean_area_ap(judged: Judged) -> float:
 def drawn_mean_area_ap(judged: Judged, times: Ints) -> Doubles:
     """`mean_area_ap` of resamples (R,); times (R, P): how often each picture stands in each."""
     found = [judged.matches(k, "voc") for k in range(len(judged.labels))]
-    if any(m.mixed for m in found):
-        return np.array([mean_area_ap(judged.drawn(t)) for t in times])
     return mean_of_known(np.stack([drawn_area_ap(m, times) for m in found]))
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passerby.geometry.boxes import Floats, area, intersection, iou
+from passerby.measure.matches import Doubles as Doubles
+from passerby.measure.matches import Matches as Matches
 from passerby.measure.one_to_one import DROPPED as DROPPED
 from passerby.measure.one_to_one import HIT as HIT
 from passerby.measure.one_to_one import MATCHING
 from passerby.measure.one_to_one import MISS as MISS
 from passerby.records import Detections, Ints, Truth
 
-Doubles = NDArray[np.float64]
 _Key = tuple[int, str, float, tuple[float, float] | None]  # label, rule, IoU threshold, sizes
 
 
@@ -27,95 +27,6 @@ class Pair:
     name: str
     truth: Truth
     found: Detections
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """All detections of one class (or of all) over a data set, highest score first, and what became of them.
-
-    scores      (D,) float32
-    outcome     (D,) HIT, MISS or DROPPED
-    picture     (D,) which picture
-    objects_in  (P,) how many objects that count each picture has
-    """
-
-    scores: Floats
-    outcome: NDArray[np.int8]
-    picture: Ints
-    objects_in: Ints
-
-    @property
-    def objects(self) -> int:
-        """Number of objects that count."""
-        return int(self.objects_in.sum())
-
-    @property
-    def pictures(self) -> int:
-        """Number of pictures."""
-        return len(self.objects_in)
-
-    def counted(self) -> Matches:
-        """The same without the detections that are not judged."""
-        kept = self.outcome != DROPPED
-        return Matches(self.scores[kept], self.outcome[kept], self.picture[kept], self.objects_in)
-
-    def ends(self) -> NDArray[np.intp]:
-        """Where each distinct score ends (K,): detections of one score cannot be told apart by a threshold."""
-        if not len(self.scores):
-            return np.zeros(0, np.intp)
-        return np.flatnonzero(np.append(self.scores[1:] != self.scores[:-1], True))
-
-    def curve(self) -> tuple[Floats, Doubles, Doubles]:
-        """Hits and false alarms so far at each distinct score, from the highest down: (scores, hits, alarms).
-
-        Detections of one score cannot be told apart by a threshold, so they enter together.
-        """
-        judged = self.counted()
-        last = judged.ends()
-        hits, alarms = (np.cumsum(judged.outcome == what, dtype=np.float64)[last] for what in (HIT, MISS))
-        return judged.scores[last], hits, alarms
-
-    def drawn(self, times: Ints) -> Matches:
-        """What `match` would say of a data set in which each picture stands as often as drawn; nothing is rematched.
-
-        times  (P,) how often
-        """
-        often = times[self.picture]
-        index = np.repeat(np.arange(len(often)), often)
-        starts = np.cumsum(often) - often
-        copy = np.arange(len(index)) - starts[index]
-        if self.twins is not None:  # equal scores of one picture: all of the first copy, then all of the second, ...
-            first, nth, size = (column[index] for column in self.twins)
-            place = starts[first] + copy * size + nth
-            index[place], copy[place] = index.copy(), copy.copy()
-        picture = (np.cumsum(times) - times)[self.picture[index]] + copy
-        return Matches(self.scores[index], self.outcome[index], picture, np.repeat(self.objects_in, times))
-
-    @cached_property
-    def twins(self) -> tuple[Ints, Ints, Ints] | None:
-        """Of the run of equal scores of one picture that each detection is in: its first, the place in it, its size.
-
-        None where all scores of a picture differ.
-        """
-        new = (self.scores[1:] != self.scores[:-1]) | (self.picture[1:] != self.picture[:-1])
-        if new.all():
-            return None
-        firsts = np.flatnonzero(np.append(True, new))
-        sizes = np.diff(firsts, append=len(self.scores))
-        first = np.repeat(firsts, sizes)
-        return first, np.arange(len(first)) - first, np.repeat(sizes, sizes)
-
-    @cached_property
-    def mixed(self) -> bool:
-        """Whether detections of one picture and one score are hits as well as false alarms.
-
-        Where a picture is drawn twice into a resample, their order matters then.
-        """
-        if self.twins is None:
-            return False
-        first = self.twins[0]
-        hits, alarms = (np.bincount(first[self.outcome == what], minlength=len(first)) for what in (HIT, MISS))
-        return bool(((hits > 0) & (alarms > 0)).any())
 
 
 @dataclass(frozen=True)
