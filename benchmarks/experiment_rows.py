@@ -116,7 +116,7 @@ RECORDS = {
     "head416": "MobileNetV1 0.5, 416 x 416, 617.9 M multiply-adds; stopped in epoch 7 of 35 (decision 0016)",
     "head512": "MobileNetV1 0.5, 512 x 336, 617.2 M multiply-adds (decision 0016): recipe `head`",
     "head_tiny": "MobileNetV1 0.25, 464 x 304, 140.7 M multiply-adds: recipe `head-tiny`",
-    "head512_atss": "recipe `head` gone on with for 15 epochs at 0.0005, default boxes given by ATSS (`optimiser.assign`)",
+    "head512_atss": "recipe `head` gone on with: 15 epochs at 0.0005, positives by ATSS (`optimiser.assign`)",
     "h960": "MobileNetV1 0.25, 960 x 640, 606.1 M multiply-adds, begun from `head_tiny` (decision 0016)",
 }
 

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from passerby.deploy.stated_boxes import state_default_boxes
 from passerby.errors import ParityError
 from passerby.files import written_whole
-from passerby.geometry.anchors import cell_centres, default_boxes
 from passerby.geometry.pairing import pair_up
 from passerby.geometry.resize import fit
 from passerby.learn.checkpoint import load_network
@@ -118,40 +117,6 @@ def to_bytes(network: Detector, spec: ModelSpec) -> bytes:
     proto.producer_name, proto.producer_version = "passerby", ""
     onnx.helper.set_model_props(proto, {METADATA_KEY: spec.to_json()})
     return bytes(proto.SerializeToString())
-
-
-def state_default_boxes(proto: Any, spec: ModelSpec) -> None:
-    """Put sums of columns, rows and shapes, a map, in the place of the stored default boxes (A, 4): the same numbers.
-
-    A box takes 16 bytes, and a large input has more of them than a small network has weights; their sums take a few
-    KiB. Engines add them up once, when they load the file.
-    """
-    from onnx import helper, numpy_helper
-
-    boxes = default_boxes(spec.anchors, spec.height, spec.width)
-    stored = [i for i in proto.graph.initializer if tuple(i.dims) == boxes.shape]
-    stored = [i for i in stored if np.array_equal(numpy_helper.to_array(i), boxes)]
-    constants: dict[str, Any] = {"default_boxes_flat": np.array([-1, 4], np.int64)}
-    nodes, maps = [], []
-    for k, m in enumerate(spec.anchors):
-        name = f"default_boxes_{k}"
-        columns, rows = np.zeros((1, m.columns, 1, 4), np.float32), np.zeros((m.rows, 1, 1, 4), np.float32)
-        columns[0, :, 0, 0] = cell_centres(m.columns, spec.width)
-        rows[:, 0, 0, 1] = cell_centres(m.rows, spec.height)
-        shapes = np.array([[[(0, 0, w, h) for w, h in m.sizes]]], np.float32)
-        constants |= {f"{name}_columns": columns, f"{name}_rows": rows, f"{name}_shapes": shapes}
-        nodes += [
-            helper.make_node("Add", [f"{name}_columns", f"{name}_rows"], [f"{name}_cells"], f"{name}_cells"),
-            helper.make_node("Add", [f"{name}_cells", f"{name}_shapes"], [f"{name}_grid"], f"{name}_grid"),
-            helper.make_node("Reshape", [f"{name}_grid", "default_boxes_flat"], [name], name),
-        ]
-        maps.append(name)
-    for old in stored:
-        join = helper.make_node("Concat", maps, [old.name], old.name, axis=0)
-        for at, node in enumerate([*nodes, join]):
-            proto.graph.node.insert(at, node)
-        proto.graph.initializer.remove(old)
-        proto.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
 
 
 def compare(network: Detector, spec: ModelSpec, data: bytes, pictures: Sequence[Pixels]) -> Parity:

@@ -11,6 +11,7 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType,
 
 from passerby.deploy.quantise.calibrate import Range
 from passerby.deploy.quantise.graph import CARRYING, WEIGHTED, Graph, Layer, with_spec
+from passerby.deploy.stated_boxes import state_default_boxes
 from passerby.deploy.targets.onnx_graph import sort_nodes
 
 
@@ -22,7 +23,9 @@ def write_int8(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str])
     """
     layers = {x.node for x in graph.layers} - set(kept)
     carried = [name for name, of in graph.carried.items() if of & layers]
-    return with_spec(_quantise(graph, ranges, [*layers, *carried]), graph.spec.with_(precision="int8"))
+    proto = _quantise(graph, ranges, [*layers, *carried])
+    state_default_boxes(proto, graph.spec)  # the optimiser before had laid them out
+    return with_spec(proto, graph.spec.with_(precision="int8"))
 
 
 def write_one(graph: Graph, ranges: Mapping[str, Range], layer: Layer) -> bytes:
