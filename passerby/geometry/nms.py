@@ -28,8 +28,15 @@ def nms(boxes: Floats, scores: Floats, threshold: float, limit: int = CANDIDATES
     limit      only this many highest scores are looked at
     returns    indices of the kept boxes, highest score first; equal scores keep their order
     """
-    left = np.argsort(-scores, kind="stable")[:limit]
-    kept = [left[:0]]
+    order = np.argsort(-scores, kind="stable")[:limit]
+    return order[sorted_nms(boxes[order], threshold)]
+
+
+def sorted_nms(boxes: Floats, threshold: float) -> NDArray[np.intp]:
+    """`nms` of boxes (N, 4) whose highest score is first: the rows that stay."""
+    if len(boxes) <= BLOCK:
+        return greedy_rows(iou(boxes, boxes) > threshold)
+    left, kept = np.arange(len(boxes)), []
     while len(left):  # the best settle first and take most of the others along
         best, left = left[:BLOCK], left[BLOCK:]
         best = best[greedy_rows(iou(boxes[best], boxes[best]) > threshold)]
@@ -87,6 +94,9 @@ def suppress(
         order = candidates[np.argsort(-scores[candidates, c], kind="stable")[:CANDIDATES]]
         found, values = METHODS[method](boxes[order], scores[order, c], floor, threshold)
         kept.append((found, values, np.full(len(values), c)))
+    if len(kept) == 1:  # sorted already; every call of numpy counts beside a network of milliseconds
+        found, values, labels = kept[0]
+        return found[:keep], values[:keep], labels[:keep]
     found, values, labels = (np.concatenate(column) for column in zip(*kept, strict=True))
     best = np.argsort(-values, kind="stable")[:keep]
     return found[best], values[best], labels[best]
@@ -95,7 +105,7 @@ def suppress(
 def hard(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
     """Greedy suppression of one class by IoU; boxes (N, 4) and scores (N,) highest first, as in all of METHODS."""
     del floor
-    rows = nms(boxes, scores, threshold)
+    rows = sorted_nms(boxes, threshold)
     return boxes[rows], scores[rows]
 
 
