@@ -47,7 +47,9 @@ def test_facts_in_the_file_are_those_of_the_recipe():
     )
 
 
-@pytest.mark.parametrize(("name", "macs"), [("head-tiny", 150_000_000), ("person", 618_000_000)])
+@pytest.mark.parametrize(
+    ("name", "macs"), [("head-tiny", 150_000_000), ("head-small-objects", 618_000_000), ("person", 618_000_000)]
+)
 def test_the_other_detectors_are_what_their_recipes_and_cards_say(name, macs):
     path = find_model(name)
     spec, recipe = read_spec(path), load_recipe(name)
