@@ -76,7 +76,7 @@ class Matches:
         returns  matches of P + V pictures, and times (R, P + V): where hits and false alarms of one picture have one
                  score, each copy of them is of a picture of its own, which stands in a resample once or not at all
         """
-        if self.twins is None or not self.tangled.any():
+        if not self.tangled.any():
             return self, times
         most = int(times.max(initial=0))
         index, copy = self._copies(np.where(self.tangled, most, 1))

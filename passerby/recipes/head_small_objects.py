@@ -1,6 +1,6 @@
 """head-small-objects: the cost of `head` spent on 960 x 640 pixels; MobileNetV1 0.25 SSD-Lite, begun from `head-tiny`.
 
-For heads of few pixels in pictures wider than tall, where half as much time again is to be had: docs/decisions/0016.
+For heads of few pixels in pictures wider than tall, where 1.6 times the time is to be had: docs/decisions/0016.
 Commands  passerby train head-tiny --set data.root=DIR
           passerby train head-small-objects --set data.root=DIR      (takes the first one's runs/head-tiny)
           DIR holds scut_head/ (Pascal VOC layout) and weights/mobilenet_v1_w025.safetensors
