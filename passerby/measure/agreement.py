@@ -44,7 +44,7 @@ def look(judged: Judged, picture: int) -> Look:
     found = np.zeros(len(pair.truth), bool)
     for k in range(len(judged.labels)):
         own = np.flatnonzero(shown.labels == k)
-        outcome[own] = match([look_near(Pair(pair.name, pair.truth, shown), k, 0.5)], "greedy").outcome
+        outcome[own] = match(look_near([Pair(pair.name, pair.truth, shown)], k, 0.5), "greedy").outcome
         free = iou(shown.boxes, pair.truth.boxes)
         free[:, ~counts | (pair.truth.labels != k)] = -1
         for d in own[outcome[own] == HIT]:  # matching took the free object that it overlaps most: so do we

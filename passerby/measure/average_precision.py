@@ -47,22 +47,16 @@ def drawn_area_ap(matches: Matches, times: Ints) -> Doubles:
 
 
 def _alarms_before(judged: Matches, hit: NDArray[np.bool_], times: Ints) -> Doubles:
-    """How many false alarms stand before each hit in each resample (R, H).
-
-    A picture's alarms before a hit are the same in all resamples, times how often it was drawn: a matrix product.
-    """
-    pictures, many = judged.pictures, int(hit.sum())
-    part = np.cumsum(hit)[~hit]  # each alarm stands before the hit of that number, and those after it
+    """How many false alarms stand before each hit in each resample (R, H)."""
     where = judged.picture[~hit]
-    weights, carry = times.T.astype(np.float64), np.zeros(len(times))
-    out = np.empty((len(times), many))
-    step = max(1, _AT_ONCE // max(pictures, 1))
-    for first in range(0, many, step):
-        rows = min(step, many - first)
-        here = (part >= first) & (part < first + rows)
-        counts = np.bincount((part[here] - first) * pictures + where[here], minlength=rows * pictures)
-        before = np.cumsum(counts.reshape(rows, pictures), axis=0) @ weights + carry
-        out[:, first : first + rows], carry = before.T, before[-1]
+    before = np.searchsorted(np.cumsum(hit)[~hit], np.arange(int(hit.sum())), side="right")  # in the data as it is
+    often = np.ascontiguousarray(times.T, np.int32)
+    out, carry = np.zeros((len(times), len(before))), np.zeros(len(times), np.int64)
+    step = max(1, _AT_ONCE // max(len(times), 1))
+    for first in range(0, len(where), step):
+        alarms = np.cumsum(often[where[first : first + step]], axis=0, dtype=np.int64) + carry
+        here = slice(*np.searchsorted(before, [first + 1, first + len(alarms) + 1]))
+        out[:, here], carry = alarms[before[here] - first - 1].T, alarms[-1]
     return out
 
 

@@ -67,16 +67,26 @@ def _mean(precision: NDArray[np.float64]) -> float:
     return float(real.mean()) if real.size else math.nan
 
 
-def _as_coco(judged: Judged, cap: int) -> tuple[list[Any], list[Any], list[Any]]:
-    """Images, annotations, and the `cap` best detections of each picture and class: what COCO looks at."""
+def _as_coco(judged: Judged, cap: int) -> tuple[list[Any], list[Any], NDArray[np.float64]]:
+    """Images, annotations, and the `cap` best detections of each picture and class, which COCO looks at.
+
+    Detections (D, 7): image, x, y, w, h, score, category.
+    """
     images: list[Any] = []
     annotations: list[Any] = []
-    found: list[Any] = []
+    found = [np.zeros((0, 7))]
     for i, pair in enumerate(judged.pairs, 1):
         images.append({"id": i, "file_name": pair.name, "width": 1, "height": 1})
         truth = pair.truth
         hazy = (truth.difficult | truth.ignore).astype(int).tolist()
-        columns = (*_columns(truth.boxes), truth.labels.tolist(), truth.ignore.tolist(), hazy)
+        sides = _sides(truth.boxes)
+        columns = (
+            sides.tolist(),
+            sides[:, 2:].prod(axis=1).tolist(),
+            truth.labels.tolist(),
+            truth.ignore.tolist(),
+            hazy,
+        )
         for box, area, label, ignore, crowd in zip(*columns, strict=True):
             for k in range(len(judged.labels)) if ignore else (label,):
                 row = {"id": len(annotations) + 1, "image_id": i, "category_id": k + 1, "iscrowd": crowd}
@@ -84,16 +94,14 @@ def _as_coco(judged: Judged, cap: int) -> tuple[list[Any], list[Any], list[Any]]
         for k in range(len(judged.labels)):
             own = np.flatnonzero(pair.found.labels == k)
             own = own[np.argsort(-pair.found.scores[own], kind="stable")][:cap]
-            boxes, areas = _columns(pair.found.boxes[own])
-            found += [
-                {"image_id": i, "category_id": k + 1, "bbox": box, "area": area, "score": score_}
-                for box, area, score_ in zip(boxes, areas, pair.found.scores[own].tolist(), strict=True)
-            ]
-    return images, annotations, found
+            rows = np.empty((len(own), 7))
+            rows[:, 0], rows[:, 5], rows[:, 6] = i, pair.found.scores[own], k + 1
+            rows[:, 1:5] = _sides(pair.found.boxes[own])
+            found.append(rows)
+    return images, annotations, np.concatenate(found)
 
 
-def _columns(boxes: Floats) -> tuple[list[list[float]], list[float]]:
-    """Boxes as x y w h, and their areas, as Python numbers."""
+def _sides(boxes: Floats) -> NDArray[np.float64]:
+    """Boxes as x y w h."""
     wide = boxes.astype(np.float64)
-    sides = wide[:, 2:] - wide[:, :2]
-    return np.hstack([wide[:, :2], sides]).tolist(), sides.prod(axis=1).tolist()
+    return np.hstack([wide[:, :2], wide[:, 2:] - wide[:, :2]])

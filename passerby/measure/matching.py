@@ -13,7 +13,7 @@ from passerby.measure.matches import Doubles as Doubles
 from passerby.measure.matches import Matches as Matches
 from passerby.measure.one_to_one import DROPPED as DROPPED
 from passerby.measure.one_to_one import HIT as HIT
-from passerby.measure.one_to_one import MATCHING
+from passerby.measure.one_to_one import MATCHING, match_voc
 from passerby.measure.one_to_one import MISS as MISS
 from passerby.records import Detections, Ints, Truth
 
@@ -52,7 +52,7 @@ class Judged:
     drawn_of: tuple[Judged, Ints] | None = field(default=None, repr=False, compare=False)
     draws: dict[tuple[str, int, int, float], Doubles] = field(default_factory=dict, repr=False, compare=False)
     _cache: dict[_Key, Matches] = field(default_factory=dict, repr=False, compare=False)
-    _near: dict[tuple[int, float], list[Near]] = field(default_factory=dict, repr=False, compare=False)
+    _near: dict[tuple[int, float], Near] = field(default_factory=dict, repr=False, compare=False)
 
     def matches(
         self, label: int, rule: str, threshold: float = 0.5, sizes: tuple[float, float] | None = None
@@ -70,10 +70,10 @@ class Judged:
                 self._cache[key] = whole.matches(label, rule, threshold, sizes).drawn(times)
         return self._cache[key]
 
-    def _near_of(self, label: int, threshold: float) -> list[Near]:
+    def _near_of(self, label: int, threshold: float) -> Near:
         key = (label, threshold)
         if key not in self._near:
-            self._near[key] = [look_near(p, label, threshold) for p in self.pairs]
+            self._near[key] = look_near(self.pairs, label, threshold)
         return self._near[key]
 
     def pooled(self, rule: str) -> Matches:
@@ -131,44 +131,82 @@ def _pool(parts: Sequence[Matches], pictures: int) -> Matches:
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """What matching reads of one picture and class, whatever the rule and the sizes that count.
+    """What matching reads of the pictures of a data set, one class, whatever the rule and the sizes that count.
 
-    scores    (D,) float32, highest first; sizes (D,) square root of their areas
-    rows      (K,) detections that overlap an object by the threshold or more: the only ones that can be hits
-    overlaps  (K, N) IoU of those with the objects
-    hazy      (N,) difficult objects; object_sizes (N,)
-    excused   (D,) detections more than half of which lie in an ignore region
+    scores        (D,) float32 of all detections: picture by picture, in each highest first; picture (D,) which one
+    sizes         (D,) square root of their areas; excused (D,) those more than half of which lie in an ignore region
+    order         (D,) highest score first over all pictures
+    hazy          (N,) of all objects: difficult; object_sizes (N,); object_picture (N,)
+    rows          (K,) detections that overlap an object by the threshold or more: the only ones that can be hits
+    best          (K,) the object that each of those overlaps most
+    overlaps      of each picture that has such: (k, n) IoU of those with its objects
+    starts        of each of these pictures: its first among the rows, and its first object
     """
 
     scores: Floats
+    picture: Ints
     sizes: Floats
-    rows: NDArray[np.intp]
-    overlaps: Floats
+    excused: NDArray[np.bool_]
+    order: NDArray[np.intp]
     hazy: NDArray[np.bool_]
     object_sizes: Floats
-    excused: NDArray[np.bool_]
+    object_picture: Ints
+    rows: NDArray[np.intp]
+    best: NDArray[np.intp]
+    overlaps: list[Floats]
+    starts: list[tuple[int, int]]
+    pictures: int
 
 
-def look_near(pair: Pair, label: int, threshold: float) -> Near:
-    """The `Near` of a picture and class at an IoU threshold."""
-    found = pair.found[pair.found.labels == label]
-    found = found[np.argsort(-found.scores, kind="stable")]
-    truth = pair.truth[(pair.truth.labels == label) & ~pair.truth.ignore]
-    overlaps = iou(found.boxes, truth.boxes)
-    rows = np.flatnonzero((overlaps >= threshold).any(axis=1))
-    excused = np.zeros(len(found), bool)
-    regions = pair.truth.boxes[pair.truth.ignore]
-    if len(regions) and len(found):
-        share = intersection(found.boxes, regions).max(axis=1) / np.maximum(area(found.boxes), 1e-9)
-        excused = np.asarray(share > 0.5)
-    sizes, object_sizes = np.sqrt(area(found.boxes)), np.sqrt(area(truth.boxes))
-    return Near(found.scores, sizes, rows, overlaps[rows], truth.difficult, object_sizes, excused)
+def look_near(pairs: Sequence[Pair], label: int, threshold: float) -> Near:
+    """The `Near` of a class at an IoU threshold."""
+    found, truth = [], []
+    for p in pairs:
+        own = p.found[p.found.labels == label]
+        found.append(own[np.argsort(-own.scores, kind="stable")])
+        truth.append(p.truth[(p.truth.labels == label) & ~p.truth.ignore])
+    scores = np.concatenate([np.zeros(0, np.float32), *(f.scores for f in found)])
+    hazy = np.concatenate([np.zeros(0, bool), *(t.difficult for t in truth)])
+    boxes, objects = (
+        np.concatenate([np.zeros((0, 4), np.float32), *(x.boxes for x in each)]) for each in (found, truth)
+    )
+    excused, rows, best = np.zeros(len(scores), bool), [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
+    overlaps, starts = [], []
+    first, first_object, first_row = 0, 0, 0
+    for p, f, t in zip(pairs, found, truth, strict=True):
+        apart = iou(f.boxes, t.boxes)
+        near = np.flatnonzero((apart >= threshold).any(axis=1))
+        if len(near):
+            apart = apart[near]
+            rows.append(near + first)
+            best.append(apart.argmax(axis=1) + first_object)
+            overlaps.append(apart)
+            starts.append((first_row, first_object))
+        if p.truth.ignore.any() and len(f):
+            share = intersection(f.boxes, p.truth.boxes[p.truth.ignore]).max(axis=1) / np.maximum(area(f.boxes), 1e-9)
+            excused[first : first + len(f)] = share > 0.5
+        first, first_object, first_row = first + len(f), first_object + len(t), first_row + len(near)
+    return Near(
+        scores,
+        np.repeat(np.arange(len(pairs)), [len(f) for f in found]),
+        np.sqrt(area(boxes)),
+        excused,
+        np.argsort(-scores, kind="stable"),
+        hazy,
+        np.sqrt(area(objects)),
+        np.repeat(np.arange(len(pairs)), [len(t) for t in truth]),
+        np.concatenate(rows),
+        np.concatenate(best),
+        overlaps,
+        starts,
+        len(pairs),
+    )
 
 
-def match(near: Sequence[Near], rule: str, threshold: float = 0.5, sizes: tuple[float, float] | None = None) -> Matches:
+def match(near: Near, rule: str, threshold: float = 0.5, sizes: tuple[float, float] | None = None) -> Matches:
     """Match one class over all pictures.
 
-    near       `look_near` of each picture, at this threshold
+    near       `look_near` of the pictures, at this threshold
     rule       "voc": a detection goes to the object it overlaps most, and is a false alarm when that one is taken
                (VOC development kit); "greedy": it goes to the free object it overlaps most (Caltech, CrowdHuman);
                "most": pairs are made so that, from any score on, as many objects are found as one-to-one pairs allow
@@ -180,23 +218,20 @@ def match(near: Sequence[Near], rule: str, threshold: float = 0.5, sizes: tuple[
     Under all rules difficult objects neither count nor punish, and an unmatched detection that lies more than half
     (intersection / own area) in an ignore region is dropped.
     """
-    one = MATCHING[rule]
-    outcomes = []
-    objects = np.zeros(len(near), np.int64)
-    for i, n in enumerate(near):
-        hazy = n.hazy if sizes is None else n.hazy | ~_within(n.object_sizes, sizes)
-        objects[i] = len(hazy) - np.count_nonzero(hazy)
-        outcome = np.zeros(len(n.scores), np.int8)
-        outcome[n.rows] = one(n.overlaps, hazy, threshold)
-        idle = n.excused if sizes is None else n.excused | ~_within(n.sizes, sizes)
-        outcome[(outcome == MISS) & idle] = DROPPED
-        outcomes.append(outcome)
-    if not near:
-        return Matches(np.zeros(0, np.float32), np.zeros(0, np.int8), np.zeros(0, np.int64), objects)
-    score, outcome = np.concatenate([n.scores for n in near]), np.concatenate(outcomes)
-    picture = np.repeat(np.arange(len(near)), [len(n.scores) for n in near])
-    order = np.argsort(-score, kind="stable")
-    return Matches(score[order], outcome[order], picture[order], objects)
+    hazy, idle = near.hazy, near.excused
+    if sizes is not None:
+        hazy, idle = hazy | ~_within(near.object_sizes, sizes), idle | ~_within(near.sizes, sizes)
+    outcome = np.zeros(len(near.scores), np.int8)
+    if rule == "voc":
+        outcome[near.rows] = match_voc(near.best, hazy)
+    else:
+        one = MATCHING[rule]
+        for overlaps, (row, thing) in zip(near.overlaps, near.starts, strict=True):
+            here = near.rows[row : row + len(overlaps)]
+            outcome[here] = one(overlaps, hazy[thing : thing + overlaps.shape[1]], threshold)
+    outcome[(outcome == MISS) & idle] = DROPPED
+    objects = np.bincount(near.object_picture[~hazy], minlength=near.pictures)
+    return Matches(near.scores[near.order], outcome[near.order], near.picture[near.order], objects)
 
 
 def _within(values: Floats, sizes: tuple[float, float]) -> NDArray[np.bool_]:

@@ -1,10 +1,10 @@
 """Which detection of one picture gets which object: VOC's rule, the greedy one, and the one that makes most pairs.
 
-A rule is one function here and one line in MATCHING. Each takes
+A rule is one function here; those that go picture by picture have a line in MATCHING, and take
   overlaps   (D, T) float32, IoU of each detection, highest score first, with each object
   hazy       (T,) bool, objects that neither count nor punish
   threshold  least IoU of a hit
-and gives the outcomes (D,): HIT, MISS or DROPPED. What a detection gets never depends on those of lower scores.
+All give the outcomes (D,): HIT, MISS or DROPPED. What a detection gets never depends on those of lower scores.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from passerby.geometry.boxes import Floats
 HIT, MISS, DROPPED = 1, 0, -1  # outcomes of a detection: found an object, false alarm, not judged
 
 
-def match_voc(overlaps: Floats, hazy: NDArray[np.bool_], threshold: float) -> NDArray[np.int8]:
-    """A detection goes to the object it overlaps most, and is a false alarm when that one is taken (VOC kit)."""
-    outcome = np.zeros(len(overlaps), np.int8)
-    taken = np.zeros(overlaps.shape[1], bool)
-    near = _near(overlaps, threshold)
-    for d, t in zip(near, overlaps[near].argmax(axis=1).tolist() if near else (), strict=True):
-        if hazy[t]:
-            outcome[d] = DROPPED
-        elif not taken[t]:
-            outcome[d], taken[t] = HIT, True
+def match_voc(best: NDArray[np.intp], hazy: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """A detection goes to the object it overlaps most, and is a false alarm when that one is taken (VOC kit).
+
+    Of all pictures at once, since nobody gives way to anybody.
+    best  (D,) the object that each detection overlaps most, of those that overlap one enough; in each picture highest
+          score first; hazy: (N,) of the objects of all pictures
+    """
+    outcome = np.where(hazy[best], DROPPED, MISS).astype(np.int8)
+    clear = np.flatnonzero(outcome == MISS)
+    outcome[clear[np.unique(best[clear], return_index=True)[1]]] = HIT
     return outcome
 
 
@@ -94,7 +94,7 @@ def _near(overlaps: Floats, threshold: float) -> list[int]:
 
 
 MATCHING: dict[str, Callable[[Floats, NDArray[np.bool_], float], NDArray[np.int8]]] = {
-    "voc": match_voc,
     "greedy": match_greedy,
     "most": match_most,
 }
+RULES_OF_MATCHING = ("voc", *MATCHING)

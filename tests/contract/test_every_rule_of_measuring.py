@@ -12,7 +12,7 @@ from passerby.geometry.boxes import iou
 from passerby.measure.evaluate import METRICS
 from passerby.measure.interval import METRICS_OF_PICTURES, interval
 from passerby.measure.matching import DROPPED, HIT, MISS
-from passerby.measure.one_to_one import MATCHING
+from passerby.measure.one_to_one import RULES_OF_MATCHING
 from passerby.measure.operating_point import RULES, choose
 
 ONE, TWO, FAR, REGION = [0, 0, 10, 10], [20, 10, 60, 40], [100, 100, 140, 150], [200, 200, 300, 300]
@@ -31,7 +31,7 @@ def judged(judge):
     return judge(PICTURES, ("head", "person"), floor=0.01)
 
 
-@pytest.mark.parametrize("rule", MATCHING)
+@pytest.mark.parametrize("rule", RULES_OF_MATCHING)
 def test_matching_sorts_all_detections_and_finds_no_object_twice(judged, rule):
     for label in (0, 1):
         matches = judged.matches(label, rule)
@@ -42,7 +42,7 @@ def test_matching_sorts_all_detections_and_finds_no_object_twice(judged, rule):
         assert (hits <= matches.objects_in).all()
 
 
-@pytest.mark.parametrize("rule", MATCHING)
+@pytest.mark.parametrize("rule", RULES_OF_MATCHING)
 def test_dropping_low_scores_changes_no_outcome_of_those_above(judge, rule):
     rng = np.random.default_rng(2)
     corner = rng.uniform(0, 60, (12, 2))
@@ -56,7 +56,7 @@ def test_dropping_low_scores_changes_no_outcome_of_those_above(judge, rule):
         assert judged.cut(cap=n).matches(0, rule).outcome.tolist() == whole[:n].tolist()
 
 
-@pytest.mark.parametrize("rule", MATCHING)
+@pytest.mark.parametrize("rule", RULES_OF_MATCHING)
 def test_a_hit_overlaps_some_object_by_half(judged, rule):
     for label in (0, 1):
         matches = judged.matches(label, rule)
