@@ -78,7 +78,9 @@ _SIX = (Extra(256, 512), Extra(128, 256), Extra(128, 256), Extra(64, 128))
 LAYOUTS: dict[str, Layout] = {
     # SPEC 1, mb2-ssd-lite-f38: 38 19 10 5 cells at 300; the extra map has half of the usual channels
     "f38": Layout((8, 16, 32), (Extra(128, 256),), sizes=((16, 32), (32, 64), (64, 128), (128, 256))),
-    # the same maps, the extra one at the usual width: what 2,750,864 parameters were counted of
+    # one map more, for small objects: 75 cells at 300
+    "f75": Layout((4, 8, 16, 32), (Extra(128, 256),), sizes=((8, 16), (16, 32), (32, 64), (64, 128), (128, 256))),
+    # the maps of f38, the extra one at the usual width: what 2,750,864 parameters were counted of
     "f38_wide": Layout((8, 16, 32), (Extra(256, 512),), sizes=((16, 32), (32, 64), (64, 128), (128, 256))),
     # 19 10 5 3 2 1 at 300, six boxes a cell: 3,000
     "six": Layout((16, 32), _SIX, ratios=(FOUR,) * 6),

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from passerby.errors import ModelError
 from passerby.learn.checkpoint import read_checkpoint
-from passerby.learn.network import Habits
+from passerby.learn.network import Detector, Habits
 from passerby.spec import ModelSpec
 
+TRUNK = "backbone."
 NAMED = 6  # parts that start fresh, told by name
 
 
@@ -21,22 +22,29 @@ NAMED = 6  # parts that start fresh, told by name
 class Start:
     """The weights of a checkpoint (the average where there is one), and where they come from.
 
+    full    its trunk has every published block
     habits  how its network treats pixels, which one that begins with its weights has to do as well
     chain   the runs behind these weights, the last one first: recipe, epoch, epochs and validation score of each
     """
 
     path: Path
     tensors: dict[str, Tensor]
+    full: bool
     habits: Habits
     chain: tuple[dict[str, Any], ...]
 
-    def fill(self, network: nn.Module) -> str:
+    def fill(self, network: Detector, fewer: bool) -> str:
         """Copy every tensor that the network has under the same name and in the same shape; what was, in words.
 
+        fewer  the network has not every published block: of a full trunk it takes those that it has
         Raises ModelError where none fits.
         """
-        mine = network.state_dict()
-        fits = {k: v for k, v in self.tensors.items() if k in mine and mine[k].shape == v.shape}
+        mine, tensors = network.state_dict(), self.tensors
+        if fewer and self.full:
+            trunk = {k.removeprefix(TRUNK): v for k, v in tensors.items() if k.startswith(TRUNK)}
+            named = {TRUNK + k: v for k, v in network.backbone.own_names(trunk).items()}
+            tensors = {k: v for k, v in tensors.items() if not k.startswith(TRUNK)} | named
+        fits = {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
         if not any(v.ndim > 1 for v in fits.values()):
             raise ModelError(f"{self.path}: none of its weights fits the recipe's network; is it another network?")
         network.load_state_dict(fits, strict=False)
@@ -59,6 +67,7 @@ def read_start(path: Path) -> Start:
     return Start(
         path,
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
+        not had.get("blocks"),
         Habits(had["padding"], tuple(had["mean"]), tuple(had["std"]), had["epsilon"]),
         (run | scores, *before),
     )

@@ -70,7 +70,7 @@ def prepare(recipe: Recipe, tell: Teller) -> Trainee:
     spec = spec_of(recipe.model, _habits(recipe, start))
     network = build(spec)
     if start:
-        tell.line(f"start, from {start.path}: {start.fill(network)}")
+        tell.line(f"start, from {start.path}: {start.fill(network, bool(recipe.model.blocks))}")
         spec = spec.with_(provenance={"started_from": start.chain})
     elif recipe.model.weights:
         weights = Path(recipe.data.root) / recipe.model.weights

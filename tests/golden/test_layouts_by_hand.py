@@ -14,6 +14,7 @@ from passerby.geometry.layouts import LAYOUTS, Extra, find_layout, stated_maps
 CELLS = {  # layout, side: cells a side
     ("f38", 300): (38, 19, 10, 5),
     ("f38_wide", 300): (38, 19, 10, 5),
+    ("f75", 300): (75, 38, 19, 10, 5),
     ("six", 300): (19, 10, 5, 3, 2, 1),
     ("six", 512): (32, 16, 8, 4, 2, 1),
     ("ssd300", 300): (38, 19, 10, 5, 3, 1),

@@ -28,7 +28,7 @@ NAMED = {  # recipe: parameters, multiply-adds, default boxes
     "vgg16-ssd512": (24_386_328, 87_541_250_048, 24564),
     "mb2-tiny-ssd-lite": (195_880, 73_740_032, 3860),
 }
-OF_SSD = {"mobilenet_v1": ("f38", "f38_wide", "six"), "mobilenet_v2": ("f38", "f38_wide", "six")}
+OF_SSD = {"mobilenet_v1": ("f38", "f38_wide", "f75", "six"), "mobilenet_v2": ("f38", "f38_wide", "f75", "six")}
 OF_SSD["vgg16"] = ("ssd300", "ssd512")
 ODD = [(64, 64), (65, 131), (97, 160), (257, 300), (301, 515)]
 
@@ -161,7 +161,6 @@ def test_maps_that_do_not_halve_are_not_fused(layout):
     ("changes", "words"),
     [
         ({"depth_multiplier": 0.5}, r"model\.depth_multiplier: {} has none"),
-        ({"blocks": (1,) * 7}, r"model\.blocks: {} has none"),
         ({"last": True}, r"model\.last: {} has none"),
     ],
 )
@@ -244,3 +243,45 @@ def test_a_recipe_is_found_with_dashes_and_with_underscores(name):
     recipe = load_recipe(name)
     assert recipe.name == recipe.model.name == "mb2-ssd-lite-f38"
     assert recipe.model.layout in LAYOUTS
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v1", "mobilenet_v2"])
+@pytest.mark.parametrize("size", [(64, 96), (97, 160)])
+def test_layout_f75_adds_a_map_at_stride_4_of_half_the_width(backbone, size):
+    height, width = size
+    coarse, fine = (
+        Model(backbone=backbone, width_multiplier=0.25, layout=layout, fusion=32, height=height, width=width)
+        for layout in ("f38", "f75")
+    )
+    network, spec = build(spec_of(fine)), spec_of(fine)
+    assert [(m.rows, m.columns) for m in spec.anchors[1:]] == [(m.rows, m.columns) for m in spec_of(coarse).anchors]
+    assert (spec.anchors[0].rows, spec.anchors[0].columns) == (-(-height // 4), -(-width // 4))
+    assert network.head.fuse.widths == [16, 32, 32, 32, 32]
+    pixels = torch.randint(0, 256, (2, height, width, 3), dtype=torch.uint8)
+    logits, offsets = network(pixels)
+    assert logits.shape[1] == offsets.shape[1] == sum(map(len, spec.anchors))
+    logits[:, : len(spec.anchors[0])].sum().backward()
+    used = {n for n, p in network.head.fuse.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert {"finest.lateral.0.weight", "finest.context.0.weight", "lateral.3.0.weight"} <= used  # down from stride 64
+
+
+def test_a_mobilenet_v1_of_fewer_blocks_takes_the_first_ones_at_each_stride():
+    whole, short = MobileNetV1(0.25), MobileNetV1(0.25, blocks=(1, 2, 1, 3, 1))
+    assert (len(whole.features), len(short.features)) == (14, 9)
+    assert short.channels == whole.channels
+    source = whole.state_dict()
+    short.load_state_dict(short.own_names(source))
+    for mine, theirs in enumerate((0, 1, 2, 3, 4, 6, 7, 8, 12)):
+        weight = source[f"features.{theirs}.{'0' if theirs == 0 else '1.0'}.weight"]
+        assert torch.equal(short.state_dict()[f"features.{mine}.{'0' if mine == 0 else '1.0'}.weight"], weight)
+
+
+@pytest.mark.parametrize("blocks", [(1,) * 7, (0, 2, 2, 6, 2), (1, 2, 2, 7, 2)])
+def test_other_numbers_of_mobilenet_v1_blocks_are_refused(blocks):
+    with pytest.raises(SettingError, match=r"model\.blocks: .*at most the published \[1, 2, 2, 6, 2\]"):
+        build(spec_of(Model(backbone="mobilenet_v1", blocks=blocks)))
+
+
+def test_vgg16_refuses_blocks():
+    with pytest.raises(SettingError, match=r"model\.blocks: vgg16 has none"):
+        build(spec_of(Model(backbone="vgg16", layout="ssd300", blocks=(1,))))

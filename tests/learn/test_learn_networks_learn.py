@@ -17,6 +17,7 @@ ROWS = {  # settings of the model, learning rate, epochs; without batch norm ste
     "mb2-tiny-ssd-lite": (("width_multiplier=0.35", "depth_multiplier=0.5"), 0.01, 30),
     "mb1-ssd": ((*V1, "head=plain_ssd", "layout=six", "loss=mining"), 4e-3, 40),
     "mb1-ssd-lite": (V1, 0.01, 30),
+    "head": ((*V1, "layout=f75", "blocks=[1,2,2,3,1]", "fusion=32"), 0.01, 30),
     "vgg16-ssd300": ((*VGG, "layout=ssd300", "width_multiplier=0.125"), 2e-3, 70),
     "vgg16-ssd512": ((*VGG, "layout=ssd512", "width_multiplier=0.125", SIZES), 2e-3, 70),
 }

@@ -39,6 +39,17 @@ def test_what_does_not_fit_is_named_and_starts_fresh(make_checkpoint, make_recip
     assert torch.equal(same["backbone.features.0.0.weight"], network.state_dict()["backbone.features.0.0.weight"])
 
 
+def test_a_trunk_of_fewer_blocks_takes_those_that_it_has(make_checkpoint, make_recipe, heads_voc, teller):
+    path, network, _ = make_checkpoint(backbone="mobilenet_v1", depth_multiplier=1.0)
+    settings = ("model.backbone=mobilenet_v1", "model.depth_multiplier=1", "model.blocks=[1,2,2,2,1]")
+    trainee = prepare(make_recipe(heads_voc(2), f"model.start={path}", *settings), told := teller())
+    theirs, mine = network.state_dict(), trainee.network.state_dict()
+    for k, full in ((6, 6), (7, 7), (8, 12)):
+        name = "backbone.features.{}.1.0.weight"
+        assert torch.equal(mine[name.format(k)], theirs[name.format(full)])
+    assert "fresh" not in told.lines[-1]
+
+
 def test_it_takes_the_average_where_there_is_one(make_recipe, heads_voc, teller, tmp_path, no_curves):
     root = heads_voc(4)
     train(make_recipe(root, "optimiser.average=0.9"), tmp_path / "first", teller())

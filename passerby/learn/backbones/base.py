@@ -73,8 +73,8 @@ class Backbone(nn.Module, ABC):
 
 
 def refuse(name: str, depth: float, blocks: Sequence[int], last: bool, expand: int) -> None:
-    """Raises SettingError where something is asked of a backbone that only MobileNetV2 has."""
+    """Raises SettingError where something is asked of a backbone that only others have."""
     asked_for = {"depth_multiplier": depth != 1.0, "blocks": bool(blocks), "last": last, "expand": expand != 6}
     for field, asked in asked_for.items():
         if asked:
-            raise SettingError(f"model.{field}: {name} has none, only mobilenet_v2 does; leave it out")
+            raise SettingError(f"model.{field}: {name} has none; leave it out (mobilenet_v2 has it)")

@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from passerby.errors import SettingError
 from passerby.learn.backbones.base import Backbone, refuse
 from passerby.learn.backbones.mobilenet_v2 import conv, scaled
 
 # channels and stride of each depthwise-separable block after the stem: Howard et al. 2017, table 1
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
+AT_STRIDE = (1, 2, 2, 6, 2)  # how many of them end at stride 2, 4, 8, 16 and 32
 
 
 class MobileNetV1(Backbone):
     """The trunk, giving at each of the strides 4, 8, 16 and 32 the last map of that stride.
 
-    width  multiplies channels (alpha of the paper, section 3.3); depth, blocks, last and expand are not of this network
+    width   multiplies channels (alpha of the paper, section 3.3)
+    blocks  at stride 2, 4, 8, 16 and 32, instead of the published 1, 2, 2, 6, 2: at least 1, at most those
+    depth, last and expand are not of this network
+
+    Raises SettingError for another number of blocks.
 
     Parameter names: features.0.0 and .1 (stem convolution, batch norm), features.k.0.0 and .1 (depthwise),
     features.k.1.0 and .1 (pointwise), k = 1..13.
@@ -28,11 +34,12 @@ class MobileNetV1(Backbone):
         self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False, expand: int = 6
     ) -> None:
         super().__init__()
-        refuse("mobilenet_v1", depth, blocks, last, expand)
+        refuse("mobilenet_v1", depth, (), last, expand)
+        self.kept = _kept(blocks)
         channels, stride = scaled(32, width), 2
         layers: list[nn.Module] = [conv(3, channels, 3, 2)]
         ends: dict[int, tuple[int, int]] = {}  # stride -> its last entry, and that one's channels
-        for base, step in BLOCKS:
+        for base, step in (BLOCKS[i] for i in self.kept):
             outputs = scaled(base, width)
             layers.append(nn.Sequential(conv(channels, channels, 3, step, channels), conv(channels, outputs, 1)))
             channels, stride = outputs, stride * step
@@ -50,4 +57,27 @@ class MobileNetV1(Backbone):
         return maps
 
     def own_names(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return dict(source)
+        """A trunk of fewer blocks takes the first ones at each stride."""
+        entries = [0, *(i + 1 for i in self.kept)]
+        return {
+            f"features.{mine}.{name.removeprefix(f'features.{theirs}.')}": tensor
+            for mine, theirs in enumerate(entries)
+            for name, tensor in source.items()
+            if name.startswith(f"features.{theirs}.")
+        }
+
+
+def _kept(blocks: Sequence[int]) -> list[int]:
+    """Places in BLOCKS of the blocks that a network has."""
+    counts = list(blocks) or list(AT_STRIDE)
+    if len(counts) != len(AT_STRIDE) or any(not 1 <= n <= most for n, most in zip(counts, AT_STRIDE, strict=True)):
+        raise SettingError(
+            f"model.blocks: {counts}: mobilenet_v1 wants {len(AT_STRIDE)} numbers, how many blocks at stride 2, 4, 8, "
+            f"16 and 32: at least 1, at most the published {list(AT_STRIDE)}"
+        )
+    places: list[int] = []
+    first = 0
+    for n, most in zip(counts, AT_STRIDE, strict=True):
+        places += range(first, first + n)
+        first += most
+    return places

@@ -109,7 +109,7 @@ class MobileNetV2(Backbone):
             self.places.append((len(STAGES), 0))
             channels = outputs
         self.features = nn.ModuleList(layers)
-        wide = [layers[i].hidden for i in self._taps]  # type: ignore[union-attr]
+        wide = [layers[i].hidden for i in self._taps]
         self.channels: tuple[int, ...] = (*[int(w) for w in wide], channels)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> list[Tensor]:

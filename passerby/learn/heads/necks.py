@@ -32,7 +32,7 @@ class Pyramid(Neck):
         super().__init__()
         last = channels[-1]
         self.extra = nn.Sequential(conv(last, last, 3, 2, last), conv(last, width, 1))
-        self.fuse = TopDown([*channels[-4:], width], width)
+        self.fuse = TopDown([*channels[-4:], width], width, boxes=4)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         fused: list[Tensor] = self.fuse([*maps[-4:], self.extra(maps[-1])])

@@ -59,9 +59,9 @@ class SSD(Head):
         self.extra, self.further = made[0], nn.ModuleList(made[1:])  # apart, since f38 has only the first
         self.outputs = outputs
         finer = len(channels) - len(self.layout.strides)  # maps that carry no boxes
-        self.fuse = TopDown([channels[finer - 1], *read], fusion) if fusion else None
-        inputs = [fusion] * len(boxes) if fusion else read
-        self.first = finer - 1 if fusion else finer
+        self.first = max(0, finer - 1) if fusion else finer
+        self.fuse = TopDown([*channels[self.first : finer], *read], fusion, boxes=len(boxes)) if fusion else None
+        inputs = self.fuse.widths if self.fuse else read
         self.logits = nn.ModuleList(self.make_predictor(c, n * outputs) for c, n in zip(inputs, boxes, strict=True))
         self.offsets = nn.ModuleList(self.make_predictor(c, n * 4) for c, n in zip(inputs, boxes, strict=True))
         self._start()
@@ -149,31 +149,62 @@ class PlainSSD(SSD):
 
 
 class TopDown(nn.Module):
-    """Every map brought to one width, with context from the coarser ones and detail from the finest.
+    """Maps brought to one width, with context from the coarser ones and detail from the finest.
 
     Each map but the coarsest adds the one below it, doubled in size (Lin et al. 2017, "FPN"), so that small heads are
     judged with their surroundings. The map at stride 8 adds the one at stride 4, halved by a depthwise convolution:
     a head of 8 pixels is one cell at stride 8, and where in the cell it lies is written at stride 4.
 
-    Strides here are those of layout f38: five maps, strides 4 to 64, become four of `width` channels, strides 8 to 64.
+    channels  of the maps it reads, finest first: in layout f38 five, at strides 4 to 64
+    width     of the maps it makes
+    boxes     how many of them carry default boxes. All but the first, as in f38: four maps are made, strides 8 to 64.
+              All, as in f75: the finest is made, too, at half the width, since it has four times the cells of the next
     """
 
-    def __init__(self, channels: Sequence[int], width: int) -> None:
+    def __init__(self, channels: Sequence[int], width: int, boxes: int) -> None:
         super().__init__()
         fine = channels[0]
         self.detail = nn.Sequential(conv(fine, fine, 3, 2, fine), conv(fine, width, 1))
         self.lateral = nn.ModuleList(conv(c, width, 1) for c in channels[1:])
-        self.smooth = nn.ModuleList(
-            nn.Sequential(conv(width, width, 3, 1, width), conv(width, width, 1)) for _ in channels[1:]
-        )
+        self.smooth = nn.ModuleList(_smoothed(width, width) for _ in channels[1:])
+        self.widths = [width] * (len(channels) - 1)
+        self.finest: Finest | None = None
+        if boxes == len(channels):
+            self.finest = Finest(fine, width, width // 2)
+            self.widths = [width // 2, *self.widths]
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         side = [lateral(m) for lateral, m in zip(self.lateral, maps[1:], strict=True)]
         for i in range(len(side) - 2, -1, -1):
-            up = nn.functional.interpolate(side[i + 1], scale_factor=2.0, mode="nearest")
-            side[i] = side[i] + up[:, :, : side[i].shape[2], : side[i].shape[3]]
+            side[i] = side[i] + _doubled(side[i + 1], side[i])
         side[0] = side[0] + self.detail(maps[0])
-        return [smooth(s) for smooth, s in zip(self.smooth, side, strict=True)]
+        made = [smooth(s) for smooth, s in zip(self.smooth, side, strict=True)]
+        return [self.finest(maps[0], made[0]), *made] if self.finest else made
+
+
+class Finest(nn.Module):
+    """The map at stride 4 with what the one at stride 8, `context` channels wide, says of its surroundings."""
+
+    def __init__(self, fine: int, context: int, width: int) -> None:
+        super().__init__()
+        self.lateral = conv(fine, width, 1)
+        self.context = conv(context, width, 1)
+        self.smooth = _smoothed(width, width)
+
+    def forward(self, fine: Tensor, context: Tensor) -> Tensor:
+        side = self.lateral(fine)
+        out: Tensor = self.smooth(side + _doubled(self.context(context), side))
+        return out
+
+
+def _smoothed(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(conv(inputs, inputs, 3, 1, inputs), conv(inputs, outputs, 1))
+
+
+def _doubled(x: Tensor, like: Tensor) -> Tensor:
+    """A map at twice its size, less the last row or column where `like` has one less."""
+    up = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
+    return up[:, :, : like.shape[2], : like.shape[3]]
 
 
 def _check(layout: Layout, spec: ModelSpec) -> None:
@@ -185,7 +216,7 @@ def _check(layout: Layout, spec: ModelSpec) -> None:
             f"model.layout: {name} reads the maps at strides {list(layout.strides)}, an SSD on {backbone} those up to "
             f"its last, {has[-1]}, and makes more of that; set a layout that ends there"
         )
-    if spec.network["fusion"] and not (layout.halves() and len(has) > len(tail)):
+    if spec.network["fusion"] and not (layout.halves() and (len(has) > len(tail) or has[0] == 4)):
         raise SettingError(
             f"model.fusion: the top-down path of {name} on {backbone} lacks a finer map, or maps that each halve the "
             "one before; set model.fusion=0"
