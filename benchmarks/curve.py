@@ -25,7 +25,7 @@ DATA = "voc:scut_head#val_B"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("models", nargs="*", default=["head", "head-tiny", "head-small-objects"])
+    parser.add_argument("models", nargs="*", default=["head", "head-f38", "head-tiny"])
     given = parser.parse_args()
     words = [parse_word(m) for m in given.models]
     samples = load_data(DATA, ("head",), given.root)
