@@ -118,8 +118,8 @@ RECORDS = {
     "head_tiny": "MobileNetV1 0.25, 464 x 304, 140.7 M multiply-adds: recipe `head-tiny`",
     "head512_atss": "recipe `head-f38` gone on with: 15 epochs at 0.0005, positives by ATSS (`optimiser.assign`)",
     "h960": "MobileNetV1 0.25, 960 x 640, 606.1 M multiply-adds, begun from `head_tiny` (decision 0016)",
-    "h576": "MobileNetV1 0.5, 576 x 384, a map at stride 4, 592.6 M multiply-adds, begun from `head512` (decision 0018): "
-    "recipe `head`",
+    "h576": "MobileNetV1 0.5, 576 x 384, a map at stride 4, 592.6 M multiply-adds, begun from `head512` "
+    "(decision 0018): recipe `head`",
 }
 
 
