@@ -67,7 +67,8 @@ def found(shared):
     path = shared / "data" / "video" / "one-by-one-person-detection.mp4"
     if not path.is_file():
         pytest.skip(f"no {path.name}")
-    detector, video = Detector("head", engine="onnxruntime"), cv2.VideoCapture(str(path))
+    # people come near: `head` sees large heads in halves, and makes eight identities of the six
+    detector, video = Detector("head-f38", engine="onnxruntime"), cv2.VideoCapture(str(path))
     found, number = {}, 0
     while video.grab():
         if number % STEP == 0:

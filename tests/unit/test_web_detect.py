@@ -63,8 +63,8 @@ def test_the_threshold_is_that_of_the_request(client, picture_bytes):
 def test_a_heat_map_comes_when_asked_for(client, picture_bytes):
     assert "heat" not in post(client, picture_bytes()).json()
     heat = post(client, picture_bytes(), params={"heat": 1}).json()["heat"]
-    assert (heat["width"], heat["height"]) == (64, 42)
-    values = np.frombuffer(base64.b64decode(heat["values"]), np.uint8).reshape(42, 64)
+    assert (heat["width"], heat["height"]) == (144, 96)
+    values = np.frombuffer(base64.b64decode(heat["values"]), np.uint8).reshape(96, 144)
     assert values[0, 0] == round(0.9 * 255)  # the first default boxes are those of the first cell
     assert (values > 0).sum() == 1
 

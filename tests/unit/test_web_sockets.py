@@ -86,7 +86,7 @@ def test_heat_comes_when_asked_for(talk, picture_bytes):
     assert "heat" not in said(socket, picture(picture_bytes(), 0.1))
     said(socket, {"set": {"heat": True}})
     heat = said(socket, picture(picture_bytes(), 0.2))["heat"]
-    assert len(base64.b64decode(heat["values"])) == heat["width"] * heat["height"] == 64 * 42
+    assert len(base64.b64decode(heat["values"])) == heat["width"] * heat["height"] == 144 * 96
 
 
 def test_two_sockets_count_for_themselves(talk, picture_bytes):

@@ -118,7 +118,7 @@ def test_another_model_brings_its_threshold(client, site):
 
 def test_heat_maps_can_be_switched_on(client):
     assert client.put("/streams/door", json={"heat": True}).json()["heat"] is True
-    assert until(lambda: client.get("/streams/door").json().get("heat"))["width"] == 64
+    assert until(lambda: client.get("/streams/door").json().get("heat"))["width"] == 144
 
 
 @pytest.mark.parametrize(
