@@ -1,7 +1,7 @@
 """Which detection of one picture gets which object: VOC's rule, the greedy one, and the one that makes most pairs.
 
 A rule is one function here; those that go picture by picture have a line in MATCHING, and take
-  overlaps   (D, T) float32, IoU of each detection, highest score first, with each object
+  overlaps   (D, T) float32, IoU of each detection that overlaps an object enough, highest score first, with each object
   hazy       (T,) bool, objects that neither count nor punish
   threshold  least IoU of a hit
 All give the outcomes (D,): HIT, MISS or DROPPED. What a detection gets never depends on those of lower scores.
@@ -36,7 +36,7 @@ def match_greedy(overlaps: Floats, hazy: NDArray[np.bool_], threshold: float) ->
     """A detection goes to the free object it overlaps most (Caltech, CrowdHuman)."""
     outcome = np.zeros(len(overlaps), np.int8)
     clear = np.where(hazy, -1.0, overlaps)
-    for d in _near(overlaps, threshold):
+    for d in range(len(overlaps)):
         # An object that counts is preferred; a difficult one only excuses, and may excuse many.
         t = int(clear[d].argmax())
         if clear[d, t] >= threshold:
@@ -54,10 +54,9 @@ def match_most(overlaps: Floats, hazy: NDArray[np.bool_], threshold: float) -> N
     (augmenting paths; Berge 1957, "Two theorems in graph theory").
     """
     outcome = np.zeros(len(overlaps), np.int8)
-    near = _near(overlaps, threshold)
-    fits = {d: np.flatnonzero((overlaps[d] >= threshold) & ~hazy).tolist() for d in near}
+    fits = {d: np.flatnonzero((overlaps[d] >= threshold) & ~hazy).tolist() for d in range(len(overlaps))}
     owner: dict[int, int] = {}  # object -> its detection
-    for d in near:
+    for d in fits:
         if _augment(fits, owner, d):
             outcome[d] = HIT
         elif (overlaps[d, hazy] >= threshold).any():
@@ -85,12 +84,6 @@ def _augment(fits: dict[int, list[int]], owner: dict[int, int], start: int) -> b
             owner[t] = start
             return True
     return False
-
-
-def _near(overlaps: Floats, threshold: float) -> list[int]:
-    """Detections that overlap some object enough; the others are false alarms under every rule."""
-    found: list[int] = np.flatnonzero((overlaps >= threshold).any(axis=1)).tolist()
-    return found
 
 
 MATCHING: dict[str, Callable[[Floats, NDArray[np.bool_], float], NDArray[np.int8]]] = {
