@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from passerby.geometry.boxes import Floats, Variance, area, encode, intersection, iou, to_centres, to_corners
+from passerby.geometry.boxes import Floats, Variance, area, encode, intersection, iou, iou_of, to_centres, to_corners
 from passerby.records import Truth
 from passerby.spec import AnchorMap
 
@@ -102,20 +102,21 @@ def match_atss(truth: Truth, anchors: Floats, maps: Sequence[AnchorMap], match_i
     if len(rows) == 0:
         return out
     boxes = truth.boxes[rows]
-    overlaps = iou(corners, boxes)
     near = candidates(anchors[:, :2], to_centres(boxes)[:, :2], maps)
-    values = np.take_along_axis(overlaps, near, axis=0)
-    near_enough = np.zeros(overlaps.shape, bool)
-    np.put_along_axis(near_enough, near, values >= values.mean(axis=0) + values.std(axis=0, ddof=1), axis=0)
-    centres = anchors[:, None, :2]
+    values = iou_of(corners[near], boxes)  # (K, N): only these, since most default boxes are far from an object
+    centres = anchors[near, :2]
     inside = ((centres > boxes[:, :2]) & (centres < boxes[:, 2:])).all(axis=2)
-    suits = np.where(near_enough & inside & (overlaps > 0), overlaps, -1)
-    owner = suits.argmax(axis=1)
-    positive = np.asarray(suits.max(axis=1) > 0)
-    lone = np.setdiff1d(np.arange(len(rows)), owner[positive])
-    free = np.where(positive[:, None], 0, overlaps[:, lone])
-    for row, column in best_pairs(free) if len(lone) else ():
-        owner[row], positive[row] = lone[column], True
+    enough = values >= values.mean(axis=0) + values.std(axis=0, ddof=1)
+    suits, column = np.nonzero(enough & inside & (values > 0))
+    value, wanted = values[suits, column], near[suits, column]
+    order = np.lexsort((-column, value))  # what is written last stays: the best overlap, the first object of equal ones
+    owner = np.full(len(anchors), NOBODY, np.int64)
+    owner[wanted[order]] = column[order]
+    lone = np.setdiff1d(np.arange(len(rows)), owner)
+    free = np.where(owner[:, None] >= 0, 0, iou(corners, boxes[lone]))
+    for row, place in best_pairs(free) if len(lone) else ():
+        owner[row] = lone[place]
+    positive = owner >= 0
     out[positive] = rows[owner[positive]]
     return out
 
@@ -128,12 +129,26 @@ def candidates(centres: Floats, wanted: Floats, maps: Sequence[AnchorMap]) -> ND
     """
     out, start = [], 0
     for m in maps:
-        part = centres[start : start + len(m)]
-        apart = np.square(part[:, None] - wanted).sum(axis=2)
-        count = min(NEAREST * len(m.sizes), len(m))
-        out.append(start + np.argpartition(apart, count - 1, axis=0)[:count])
+        each = len(m.sizes)
+        cells = centres[start : start + len(m) : each].reshape(m.rows, m.columns, 2)
+        y, x = cells[:, 0, 1], cells[0, :, 0]
+        down, across = _nearest(y, wanted[:, 1]), _nearest(x, wanted[:, 0])  # no other row or column has one of them
+        apart = np.square(x[across] - wanted[:, :1])[:, None] + np.square(y[down] - wanted[:, 1:])[:, :, None]
+        count = min(NEAREST, m.rows * m.columns)
+        best = np.argpartition(apart.reshape(len(wanted), -1), count - 1, axis=1)[:, :count]
+        numbers = (down[:, :, None] * m.columns + across[:, None]).reshape(len(wanted), -1)
+        rows = start + np.take_along_axis(numbers, best, axis=1)[:, :, None] * each + np.arange(each)
+        out.append(rows.reshape(len(wanted), -1).T)
         start += len(m)
     return np.concatenate(out)
+
+
+def _nearest(line: Floats, wanted: Floats) -> NDArray[np.intp]:
+    """The NEAREST of evenly spaced places (P,), or all of fewer, to each of (N,): their numbers, (N, at most P)."""
+    count = min(NEAREST, len(line))
+    step = line[1] - line[0] if len(line) > 1 else 1
+    first = np.ceil((wanted - line[0]) / step - NEAREST / 2).clip(0, len(line) - count)
+    return first.astype(np.intp)[:, None] + np.arange(count)
 
 
 def _without_objects(truth: Truth, corners: Floats, match_iou: float) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

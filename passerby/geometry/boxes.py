@@ -54,9 +54,7 @@ def clip(boxes: Floats, width: float, height: float) -> Floats:
 
 def intersection(a: Floats, b: Floats) -> Floats:
     """Area shared by every pair: a (N, 4), b (M, 4) -> (N, M), square pixels."""
-    width = np.minimum(a[:, 2, None], b[:, 2]) - np.maximum(a[:, 0, None], b[:, 0])
-    height = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
-    return np.asarray(np.maximum(width, 0) * np.maximum(height, 0), np.float32)
+    return shared_by(a[:, None], b)
 
 
 def iou(a: Floats, b: Floats) -> Floats:
@@ -64,8 +62,20 @@ def iou(a: Floats, b: Floats) -> Floats:
 
     Two boxes without area overlap 0, never NaN.
     """
-    shared = intersection(a, b)
-    union = area(a)[:, None] + area(b)[None, :] - shared
+    return iou_of(a[:, None], b)
+
+
+def shared_by(a: Floats, b: Floats) -> Floats:
+    """As `intersection`, of box with box: a and b (..., 4) corners, broadcast -> (...)."""
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    return np.asarray(np.maximum(width, 0) * np.maximum(height, 0), np.float32)
+
+
+def iou_of(a: Floats, b: Floats) -> Floats:
+    """As `iou`, of box with box: a and b (..., 4) corners, broadcast -> (...) in 0..1."""
+    shared = shared_by(a, b)
+    union = area(a) + area(b) - shared
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)
 
 
