@@ -10,48 +10,58 @@ from typing import Any
 from torch import Tensor
 
 from passerby.errors import ModelError
+from passerby.learn.backbones.base import Places
 from passerby.learn.checkpoint import read_checkpoint
-from passerby.learn.network import Detector, Habits
+from passerby.learn.network import Detector, Habits, build
 from passerby.spec import ModelSpec
 
 TRUNK = "backbone."
-NAMED = 6  # parts that start fresh, told by name
+NAMED = 6  # parts that a start does not have, told by name
 
 
 @dataclass(frozen=True)
 class Start:
     """The weights of a checkpoint (the average where there is one), and where they come from.
 
-    full    its trunk has every published block
+    places  of its trunk's blocks, where a trunk can have fewer than the published one
     habits  how its network treats pixels, which one that begins with its weights has to do as well
     chain   the runs behind these weights, the last one first: recipe, epoch, epochs and validation score of each
     """
 
     path: Path
     tensors: dict[str, Tensor]
-    full: bool
+    places: Places
     habits: Habits
     chain: tuple[dict[str, Any], ...]
 
-    def fill(self, network: Detector, fewer: bool) -> str:
+    def fill(self, network: Detector) -> str:
         """Copy every tensor that the network has under the same name and in the same shape; what was, in words.
 
-        fewer  the network has not every published block: of a full trunk it takes those that it has
+        Of a trunk with other blocks it takes those that both have.
         Raises ModelError where none fits.
         """
-        mine, tensors = network.state_dict(), self.tensors
-        if fewer and self.full:
-            trunk = {k.removeprefix(TRUNK): v for k, v in tensors.items() if k.startswith(TRUNK)}
-            named = {TRUNK + k: v for k, v in network.backbone.own_names(trunk).items()}
-            tensors = {k: v for k, v in tensors.items() if not k.startswith(TRUNK)} | named
-        fits = {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
+        mine, fits = network.state_dict(), self._fitting(network)
         if not any(v.ndim > 1 for v in fits.values()):
             raise ModelError(f"{self.path}: none of its weights fits the recipe's network; is it another network?")
         network.load_state_dict(fits, strict=False)
-        fresh = list(dict.fromkeys(".".join(k.split(".")[:3]) for k in mine if k not in fits))
-        more = f" and {len(fresh) - NAMED} more" if len(fresh) > NAMED else ""
-        told = f"; {', '.join(fresh[:NAMED])}{more} start fresh" if fresh else ""
+        others = list(dict.fromkeys(".".join(k.split(".")[:3]) for k in mine if k not in fits))
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        told = f"; it has no {', '.join(others[:NAMED])}{more}" if others else ""
         return f"{len(fits)} of {len(mine)} tensors{told}"
+
+    def has_trunk(self, network: Detector) -> bool:
+        """Whether `fill` leaves nothing of the network's backbone as it was."""
+        fits = self._fitting(network)
+        return all(k in fits for k in network.state_dict() if k.startswith(TRUNK))
+
+    def _fitting(self, network: Detector) -> dict[str, Tensor]:
+        """What `fill` copies: tensors under the network's names."""
+        mine, tensors = network.state_dict(), self.tensors
+        if self.places and network.backbone.places:
+            trunk = {k.removeprefix(TRUNK): v for k, v in tensors.items() if k.startswith(TRUNK)}
+            named = {TRUNK + k: v for k, v in network.backbone.own_names(trunk, self.places).items()}
+            tensors = {k: v for k, v in tensors.items() if not k.startswith(TRUNK)} | named
+        return {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
 
 
 def read_start(path: Path) -> Start:
@@ -67,7 +77,7 @@ def read_start(path: Path) -> Start:
     return Start(
         path,
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
-        not had.get("blocks"),
+        build(spec, str(path)).backbone.places,
         Habits(had["padding"], tuple(had["mean"]), tuple(had["std"]), had["epsilon"]),
         (run | scores, *before),
     )

@@ -69,12 +69,12 @@ def prepare(recipe: Recipe, tell: Teller) -> Trainee:
     start = read_start(Path(recipe.model.start)) if recipe.model.start else None
     spec = spec_of(recipe.model, _habits(recipe, start))
     network = build(spec)
-    if start:
-        tell.line(f"start, from {start.path}: {start.fill(network, bool(recipe.model.blocks))}")
-        spec = spec.with_(provenance={"started_from": start.chain})
-    elif recipe.model.weights:
+    if recipe.model.weights and not (start and start.has_trunk(network)):
         weights = Path(recipe.data.root) / recipe.model.weights
         tell.line(f"backbone, from {weights.name}: {load_backbone(network.backbone, weights).told()}")
+    if start:
+        tell.line(f"start, from {start.path}: {start.fill(network)}")
+        spec = spec.with_(provenance={"started_from": start.chain})
     teacher = load_teacher(Path(recipe.optimiser.teacher), spec) if recipe.optimiser.teacher else None
     for each in (network, teacher) if teacher else (network,):
         each.to(device)

@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 
 from passerby.errors import ModelError, SettingError
+from passerby.learn.backbones.mobilenet_v1 import MobileNetV1
 from passerby.learn.backbones.mobilenet_v2 import InvertedResidual, MobileNetV2
 from passerby.learn.checkpoint import load_network
 from passerby.learn.loop import prepare, train
@@ -24,7 +25,7 @@ def test_a_run_begins_with_every_weight_of_another(make_checkpoint, make_recipe,
     for name, tensor in network.state_dict().items():
         assert torch.equal(trainee.network.state_dict()[name], tensor), name
     assert told.lines[-1].startswith(f"start, from {path}: ")
-    assert "fresh" not in told.lines[-1]
+    assert "it has no" not in told.lines[-1]
 
 
 def test_what_does_not_fit_is_named_and_starts_fresh(make_checkpoint, make_recipe, heads_voc, teller):
@@ -47,7 +48,40 @@ def test_a_trunk_of_fewer_blocks_takes_those_that_it_has(make_checkpoint, make_r
     for k, full in ((6, 6), (7, 7), (8, 12)):
         name = "backbone.features.{}.1.0.weight"
         assert torch.equal(mine[name.format(k)], theirs[name.format(full)])
-    assert "fresh" not in told.lines[-1]
+    assert "it has no" not in told.lines[-1]
+
+
+def test_between_trunks_of_other_blocks_each_takes_what_both_have(make_checkpoint, make_recipe, heads_voc, teller):
+    path, network, _ = make_checkpoint(backbone="mobilenet_v1", depth_multiplier=1.0, blocks=(1, 2, 2, 3, 1))
+    settings = ("model.backbone=mobilenet_v1", "model.depth_multiplier=1", "model.blocks=[1,2,2,2,2]")
+    trainee = prepare(make_recipe(heads_voc(2), f"model.start={path}", *settings), told := teller())
+    theirs, mine = network.state_dict(), trainee.network.state_dict()
+    for k, other in ((5, 5), (6, 6), (7, 7), (8, 9)):  # 6 and 7 at stride 16, then those at stride 32
+        name = "backbone.features.{}.1.0.weight"
+        assert torch.equal(mine[name.format(k)], theirs[name.format(other)])
+    assert told.lines[-1].endswith("; it has no backbone.features.9")
+
+
+def test_what_a_start_lacks_is_filled_from_the_backbone_weights(
+    make_checkpoint, make_recipe, heads_voc, teller, tmp_path
+):
+    path, _, _ = make_checkpoint(backbone="mobilenet_v1", depth_multiplier=1.0, blocks=(1, 2, 2, 3, 1))
+    settings = ("model.backbone=mobilenet_v1", "model.depth_multiplier=1", "model.blocks=[1,2,2,2,2]")
+    recipe = make_recipe(root := heads_voc(2), f"model.start={path}", *settings)
+    weights = MobileNetV1(recipe.model.width_multiplier).state_dict()
+    safetensors.torch.save_file(weights, tmp_path / "trunk.safetensors")
+    both = make_recipe(root, f"model.start={path}", f"model.weights={tmp_path / 'trunk.safetensors'}", *settings)
+    mine = prepare(both, teller()).network.state_dict()
+    assert torch.equal(mine["backbone.features.9.1.0.weight"], weights["features.13.1.0.weight"])
+    assert not torch.equal(mine["backbone.features.8.1.0.weight"], weights["features.12.1.0.weight"])
+
+
+def test_weights_are_not_asked_for_where_the_start_has_the_whole_backbone(
+    make_checkpoint, make_recipe, heads_voc, teller
+):
+    path, _, _ = make_checkpoint()
+    prepare(make_recipe(heads_voc(2), f"model.start={path}", "model.weights=absent.safetensors"), told := teller())
+    assert not any("absent" in line for line in told.lines)
 
 
 def test_it_takes_the_average_where_there_is_one(make_recipe, heads_voc, teller, tmp_path, no_curves):

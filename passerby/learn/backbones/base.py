@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from passerby.errors import SettingError
 
+Places = tuple[tuple[int, int], ...]
+
 
 class Backbone(nn.Module, ABC):
     """Pixels -> feature maps, finest first.
@@ -21,6 +23,7 @@ class Backbone(nn.Module, ABC):
     channels  of the maps
     features  its entries in the order they run, named as in published weights; what `freeze` counts
     idle      first words of the names that a weights file may lack: they start at random then
+    places    (stage, block) of each entry of `features`, where a trunk can have fewer blocks than the published one
 
     A row of BACKBONES is called with the width multiplier, the depth multiplier, `blocks`, `last` and `expand` (see
     `recipe.Model`), and raises SettingError naming the field that it has no use for.
@@ -30,6 +33,7 @@ class Backbone(nn.Module, ABC):
     idle: ClassVar[tuple[str, ...]] = ()
     channels: tuple[int, ...]
     features: nn.ModuleList
+    places: Places = ()
     still: tuple[nn.Module, ...] = ()  # what is frozen
 
     @abstractmethod
@@ -37,8 +41,11 @@ class Backbone(nn.Module, ABC):
         """The maps of a batch."""
 
     @abstractmethod
-    def own_names(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors of a weights file under the names, and in the shapes, that they have here; others may be in it."""
+    def own_names(self, source: Mapping[str, Tensor], places: Places = ()) -> dict[str, Tensor]:
+        """Tensors of a weights file under the names, and in the shapes, that they have here; others may be in it.
+
+        places  of the trunk that the weights are of; none: the published one's
+        """
 
     def freeze(self, blocks: int) -> None:
         """Keep the first `blocks` entries of `features` as they are: no gradient, batch norm in evaluation mode."""

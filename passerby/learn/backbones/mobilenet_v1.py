@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from passerby.errors import SettingError
-from passerby.learn.backbones.base import Backbone, refuse
+from passerby.learn.backbones.base import Backbone, Places, refuse
 from passerby.learn.backbones.mobilenet_v2 import conv, scaled
 
 # channels and stride of each depthwise-separable block after the stem: Howard et al. 2017, table 1
@@ -35,11 +35,11 @@ class MobileNetV1(Backbone):
     ) -> None:
         super().__init__()
         refuse("mobilenet_v1", depth, (), last, expand)
-        self.kept = _kept(blocks)
+        self.places = _places(blocks)
         channels, stride = scaled(32, width), 2
         layers: list[nn.Module] = [conv(3, channels, 3, 2)]
         ends: dict[int, tuple[int, int]] = {}  # stride -> its last entry, and that one's channels
-        for base, step in (BLOCKS[i] for i in self.kept):
+        for base, step in (BLOCKS[PUBLISHED.index(place) - 1] for place in self.places[1:]):
             outputs = scaled(base, width)
             layers.append(nn.Sequential(conv(channels, channels, 3, step, channels), conv(channels, outputs, 1)))
             channels, stride = outputs, stride * step
@@ -56,28 +56,27 @@ class MobileNetV1(Backbone):
                 maps.append(x)
         return maps
 
-    def own_names(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def own_names(self, source: Mapping[str, Tensor], places: Places = ()) -> dict[str, Tensor]:
         """A trunk of fewer blocks takes the first ones at each stride."""
-        entries = [0, *(i + 1 for i in self.kept)]
+        theirs = {place: entry for entry, place in enumerate(places or PUBLISHED)}
         return {
-            f"features.{mine}.{name.removeprefix(f'features.{theirs}.')}": tensor
-            for mine, theirs in enumerate(entries)
+            f"features.{mine}.{name.removeprefix(f'features.{theirs[place]}.')}": tensor
+            for mine, place in enumerate(self.places)
+            if place in theirs
             for name, tensor in source.items()
-            if name.startswith(f"features.{theirs}.")
+            if name.startswith(f"features.{theirs[place]}.")
         }
 
 
-def _kept(blocks: Sequence[int]) -> list[int]:
-    """Places in BLOCKS of the blocks that a network has."""
+def _places(blocks: Sequence[int]) -> Places:
+    """(stride, block) of each entry of a trunk; the stem is (-1, 0)."""
     counts = list(blocks) or list(AT_STRIDE)
     if len(counts) != len(AT_STRIDE) or any(not 1 <= n <= most for n, most in zip(counts, AT_STRIDE, strict=True)):
         raise SettingError(
             f"model.blocks: {counts}: mobilenet_v1 wants {len(AT_STRIDE)} numbers, how many blocks at stride 2, 4, 8, "
             f"16 and 32: at least 1, at most the published {list(AT_STRIDE)}"
         )
-    places: list[int] = []
-    first = 0
-    for n, most in zip(counts, AT_STRIDE, strict=True):
-        places += range(first, first + n)
-        first += most
-    return places
+    return ((-1, 0), *((stage, block) for stage, n in enumerate(counts) for block in range(n)))
+
+
+PUBLISHED = _places(())

@@ -8,11 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from passerby.errors import SettingError
-from passerby.learn.backbones.base import Backbone
+from passerby.learn.backbones.base import Backbone, Places
 
 # expansion, channels, blocks, stride of the first: Sandler et al. 2018, table 2
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 LAST = 1280  # channels of the last 1 x 1 convolution; a width multiplier under 1 leaves it as it is, as published
+PUBLISHED: Places = (  # (stage, block) of each entry of torchvision's `features`; the stem and that convolution beside
+    (-1, 0),
+    *((stage, block) for stage, (_, _, blocks, _) in enumerate(STAGES) for block in range(blocks)),
+    (len(STAGES), 0),
+)
 
 
 def scaled(channels: float, width: float, divisor: int = 8) -> int:
@@ -91,7 +96,7 @@ class MobileNetV2(Backbone):
             )
         channels = scaled(32, width)
         layers: list[nn.Module] = [conv(3, channels, 3, 2)]
-        self.places: list[tuple[int, int]] = [(-1, 0)]  # (stage, block) of each entry of `features`
+        places = [(-1, 0)]
         self._taps: dict[int, int] = {}  # entry -> stride of the map inside it
         stride = 2
         for stage, (expansion, base, _, first) in enumerate(STAGES):
@@ -101,14 +106,14 @@ class MobileNetV2(Backbone):
                 if step == 2 and stride in self.strides:
                     self._taps[len(layers)] = stride
                 layers.append(InvertedResidual(channels, outputs, step, min(expansion, expand)))
-                self.places.append((stage, block))
+                places.append((stage, block))
                 channels, stride = outputs, stride * step
         if last:
             outputs = scaled(LAST, max(1.0, width))
             layers.append(conv(channels, outputs, 1))
-            self.places.append((len(STAGES), 0))
+            places.append((len(STAGES), 0))
             channels = outputs
-        self.features = nn.ModuleList(layers)
+        self.features, self.places = nn.ModuleList(layers), tuple(places)
         wide = [layers[i].hidden for i in self._taps]
         self.channels: tuple[int, ...] = (*[int(w) for w in wide], channels)  # type: ignore[arg-type]
 
@@ -122,14 +127,14 @@ class MobileNetV2(Backbone):
                 x = block(x)
         return [*maps, x]
 
-    def own_names(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def own_names(self, source: Mapping[str, Tensor], places: Places = ()) -> dict[str, Tensor]:
         """A trunk of fewer blocks takes the first blocks of each stage."""
-        published = _published_places()
-        theirs = [(mine, published[place]) for mine, place in enumerate(self.places) if place in published]
+        theirs = {place: entry for entry, place in enumerate(places or PUBLISHED)}
         return {
-            f"features.{mine}.{name.removeprefix(f'features.{entry}.')}": tensor
-            for mine, entry in theirs
-            for name, tensor in self._narrowed(source, entry, mine).items()
+            f"features.{mine}.{name.removeprefix(f'features.{theirs[place]}.')}": tensor
+            for mine, place in enumerate(self.places)
+            if place in theirs
+            for name, tensor in self._narrowed(source, theirs[place], mine).items()
         }
 
     def _narrowed(self, source: Mapping[str, Tensor], entry: int, mine: int) -> dict[str, Tensor]:
@@ -151,12 +156,6 @@ class MobileNetV2(Backbone):
         inner = (f"{start}conv.0.", f"{start}conv.1.")
         narrow = {k: v[kept] if k.startswith(inner) and v.ndim else v for k, v in part.items()}
         return narrow | {f"{start}conv.2.weight": project[:, kept]}
-
-
-def _published_places() -> dict[tuple[int, int], int]:
-    """(stage, block) -> number of the entry in torchvision's `features`, at full depth."""
-    places = [(-1, 0), *((s, b) for s, (_, _, blocks, _) in enumerate(STAGES) for b in range(blocks)), (len(STAGES), 0)]
-    return {place: entry for entry, place in enumerate(places)}
 
 
 def same_padding(module: nn.Module) -> None:

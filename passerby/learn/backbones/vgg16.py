@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from passerby.learn.backbones.base import Backbone, refuse
+from passerby.learn.backbones.base import Backbone, Places, refuse
 from passerby.learn.backbones.mobilenet_v2 import scaled
 
 # channels of the convolutions, all 3 x 3, and 0 for a pooling layer: Simonyan and Zisserman 2015, table 1, column D
@@ -64,8 +64,9 @@ class VGG16(Backbone):
             x = layer(x)
         return [fine, self.fc7(self.fc6(x).relu()).relu()]
 
-    def own_names(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def own_names(self, source: Mapping[str, Tensor], places: Places = ()) -> dict[str, Tensor]:
         """fc6 and fc7 are decimated from the classifier where the file has it."""
+        del places  # there is one trunk
         own = {name: tensor for name, tensor in source.items() if not name.startswith("classifier.")}
         inputs, full = self.fc6.in_channels, self.fc6.out_channels
         names = [f"classifier.{layer}.{part}" for layer in (0, 3) for part in ("weight", "bias")]
