@@ -125,7 +125,7 @@ def result(name: str) -> dict:
 
 
 def accuracy() -> str:
-    from passerby.measure.report import MEANING
+    from passerby.measure.report import MEANING, suppression_of
 
     data = result("accuracy")
     columns = list(data["runs"])
@@ -138,7 +138,7 @@ def accuracy() -> str:
     s = data["runs"][columns[0]]["settings"]
     rows.append("")
     rows.append(
-        f"A hit: IoU {s['match_iou']}. Scores from {s['score_floor']}, suppression at IoU {s['nms_iou']}, at most "
+        f"A hit: IoU {s['match_iou']}. Scores from {s['score_floor']}, {suppression_of(s)}, at most "
         f"{s['max_detections']} detections a picture (COCO AP: {s['coco_cap']}). Precision to false positives: at the "
         f"model's threshold, {s['threshold']}. Engine: {s['engine']}. Command: `{data['command']}`"
     )

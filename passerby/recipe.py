@@ -47,6 +47,8 @@ class Model:
     loss: str = "focal"  # "mining": softmax, hardest negatives; "sampled": random ones, of two_stage; "cross_entropy"
     proposals: int = 100  # two_stage: boxes of a picture that its second stage looks into
     box_head: int = 256  # two_stage: width of its second stage's two layers
+    nms: str = "hard"  # how boxes on each other are suppressed; "soft" lowers scores instead of dropping boxes
+    nms_iou: float = 0.45  # from which overlap on
     map_stride: int = 0  # pooled: input pixels a cell of its maps, by dilation; 0: the backbone's coarsest (7 x 7)
 
     def input_size(self) -> tuple[int, int]:

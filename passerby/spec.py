@@ -14,6 +14,7 @@ METADATA_KEY = "passerby"
 TASKS = ("detect", "localise")
 PRECISIONS = ("float32", "int8", "float16", "bfloat16")
 OUTPUTS = ("decoded", "raw", "nms")
+SUPPRESSION = ("hard", "soft")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class ModelSpec:
     variance        of the offsets (centre, size)
     scoring         "sigmoid" (one logit a class) or "softmax" (one logit a class, background first)
     threshold       scores under this are not shown
-    nms_iou         IoU over which the lower score of a class is dropped
+    nms             how boxes on each other are suppressed: "hard" drops the lower score, "soft" lowers it
+                    (`geometry.nms`); where outputs is "nms", "hard", since no graph knows another
+    nms_iou         IoU over which the lower score of a class is suppressed
     max_detections  a picture
     network         how to build the network again: backbone, width, depth, ...
     layers          what each layer costs, counted when the model was exported
@@ -73,6 +76,7 @@ class ModelSpec:
     variance: tuple[float, float] = (0.1, 0.2)
     scoring: str = "sigmoid"
     threshold: float = 0.5
+    nms: str = "hard"
     nms_iou: float = 0.45
     max_detections: int = 200
     network: dict[str, Any] = field(default_factory=dict)
@@ -136,6 +140,7 @@ class ModelSpec:
             "variance": all(v > 0 for v in self.variance),
             "scoring": self.scoring in (("sigmoid", "softmax") if self.task == "detect" else ("softmax",)),
             "threshold": _within(self.threshold),
+            "nms": self.nms in (SUPPRESSION if self.outputs != "nms" else ("hard",)),
             "nms_iou": _within(self.nms_iou),
             "max_detections": self.max_detections > 0,
             "map_threshold": _within(self.map_threshold),

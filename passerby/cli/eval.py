@@ -31,10 +31,8 @@ NO_CAP = 1_000_000  # more than suppression ever leaves of a picture
 @click.option("--nms-iou", type=float, help="IoU over which the lower score is dropped; default: the model's own.")
 @click.option(
     "--nms",
-    default="hard",
-    show_default=True,
     metavar="hard|soft|diou|voting",
-    help="How boxes on each other are suppressed; models are shipped with hard.",
+    help="How boxes on each other are suppressed; default: the model's own.",
 )
 @click.option("--max-detections", type=int, help="A picture; default: the model's own.")
 @click.option("--rules", is_flag=True, help="Also AP under every rule: definitions, score floors, caps.")
@@ -57,7 +55,7 @@ def command(
     threshold: float | None,
     floor: float,
     nms_iou: float | None,
-    nms: str,
+    nms: str | None,
     max_detections: int | None,
     rules: bool,
     coco_cap: int,
@@ -101,7 +99,7 @@ def command(
         metrics = tuple(m for m in metrics if m != "coco")
         progress.line("COCO AP is left out: pip install 'passerby[measure]'")
     if isinstance(detector, Localiser):
-        if rules or nms_iou is not None or nms != "hard" or tiles:
+        if rules or nms_iou is not None or nms or tiles:
             raise SettingError("--rules, --nms, --nms-iou and --tiles are for detectors; this model localises")
         if map_threshold is not None:
             detector = Localiser.of(detector.spec, detector.engine, floor, map_threshold, max_detections=max_detections)
@@ -109,13 +107,14 @@ def command(
         return
     if boxes or map_threshold is not None:
         raise SettingError("--boxes and --map-threshold are for models that localise; this one detects")
-    if nms not in METHODS:
+    if nms and nms not in METHODS:
         raise SettingError(f"--nms: '{nms}' is unknown{did_you_mean(nms, METHODS)}")
-    if nms != "hard" and detector.spec.outputs == "nms":
+    if nms and nms != "hard" and detector.spec.outputs == "nms":
         raise SettingError(f"--nms {nms}: the graph of {model} suppresses inside")
-    if nms != "hard" and tiles:
+    if nms and nms != "hard" and tiles:
         raise SettingError(f"--nms {nms} and --tiles: passes over tiles are joined by hard suppression only")
-    detector.nms = nms
+    if nms:
+        detector.nms = nms
     samples = read_labelled(detector, data, classes, root, progress)
     cap = detector.max_detections
     if rules:

@@ -150,10 +150,11 @@ def facts_of(spec: ModelSpec) -> str:
     for a in spec.anchors:
         sizes = ", ".join(f"{w:.1f} x {h:.1f}" for w, h in a.sizes)
         lines.append(f"  {a.columns:>3} x {a.rows:<3} cells: {sizes} px")
+    soft = " (soft)" if spec.nms == "soft" else ""
     how = (
         f"regions from {spec.map_threshold:g} of a map's range"
         if localises
-        else f"suppression at IoU {spec.nms_iou:g}; at most {spec.max_detections} detections"
+        else f"suppression{soft} at IoU {spec.nms_iou:g}; at most {spec.max_detections} detections"
     )
     lines.append(f"threshold {spec.threshold:g}; {how}")
     for group in (spec.network, spec.provenance):

@@ -35,6 +35,7 @@ NEIGHBOURS = (-0.1, -0.05, 0.05, 0.1)  # of the chosen threshold, shown beside i
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--floor", default=0.01, show_default=True, help="No threshold under this is chosen.")
 @click.option("--nms-iou", type=float, help="IoU over which the lower score is dropped; written into the model too.")
+@click.option("--nms", metavar="hard|soft", help="How boxes on each other are suppressed; written into the model too.")
 @engine_options
 def command(
     model: str,
@@ -47,6 +48,7 @@ def command(
     as_json: bool,
     floor: float,
     nms_iou: float | None,
+    nms: str | None,
     engine: str,
     threads: int,
 ) -> None:
@@ -70,6 +72,8 @@ def command(
         _need_target(model, out)
     progress = Progress()
     detector = open_detector(model, floor, engine, threads, nms_iou)
+    if nms:
+        _set_suppression(detector, nms, model)
     samples = read_labelled(detector, data, classes, root, progress)
     run = judge(detector, samples, progress=lambda done, n: progress.step(f"{done}/{n} pictures"))
     progress.clear()
@@ -89,6 +93,19 @@ def command(
     spec = _with_reason(detector.spec, run, choice, table[choice.threshold])
     target = _write(model, spec, out)
     progress.line(f"{target}: threshold {old:g} -> {choice.threshold:g}")
+
+
+def _set_suppression(detector: Any, nms: str, model: str) -> None:
+    """Raises SettingError for a way that no model has of its own, or a graph that has its own inside."""
+    from passerby.errors import SettingError, did_you_mean
+    from passerby.spec import SUPPRESSION
+
+    if nms not in SUPPRESSION:
+        raise SettingError(f"--nms: '{nms}' is unknown{did_you_mean(nms, SUPPRESSION)}")
+    if detector.spec.task != "detect" or detector.spec.outputs == "nms":
+        why = "its graph suppresses inside" if detector.spec.task == "detect" else "it localises, nothing is suppressed"
+        raise SettingError(f"--nms {nms}: not for {model}: {why}")
+    detector.spec, detector.nms = detector.spec.with_(nms=nms), nms
 
 
 def _need_target(model: str, out: Path | None) -> None:
@@ -135,13 +152,15 @@ def _write(model: str, spec: ModelSpec, out: Path | None) -> Path:
 
 
 def _to_text(run: Run, choice: Choice, old: float, table: dict[float, dict[str, float]]) -> str:
+    from passerby.measure.report import suppression_of
+
     s = run.settings
     heads = {"precision": "precision", "recall": "recall", "f1": "F1", "fppi": "FPPI"}
     heads |= {"count_mae": "count MAE", "count_bias": "too many"}
     lines = [
         f"{s['data']}: {s['pictures']} pictures, {s['objects']} objects; {s['engine']}",
-        f"settings: IoU {s['match_iou']} for a hit; scores from {s['score_floor']:g}; suppression at IoU "
-        f"{s['nms_iou']:g}; at most {s['max_detections']} detections a picture",
+        f"settings: IoU {s['match_iou']} for a hit; scores from {s['score_floor']:g}; {suppression_of(s)}; "
+        f"at most {s['max_detections']} detections a picture",
         f"rule: {choice.words}",
         "",
         f"  {'threshold':<11}" + "".join(f"{h:>11}" for h in heads.values()),

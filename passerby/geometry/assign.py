@@ -147,8 +147,8 @@ def _nearest(line: Floats, wanted: Floats) -> NDArray[np.intp]:
     """The NEAREST of evenly spaced places (P,), or all of fewer, to each of (N,): their numbers, (N, at most P)."""
     count = min(NEAREST, len(line))
     step = line[1] - line[0] if len(line) > 1 else 1
-    first = np.ceil((wanted - line[0]) / step - NEAREST / 2).clip(0, len(line) - count)
-    return first.astype(np.intp)[:, None] + np.arange(count)
+    first = np.ceil((wanted - line[0]) / step - NEAREST / 2).clip(0, len(line) - count).astype(np.intp)
+    return np.asarray(first[:, None] + np.arange(count), np.intp)
 
 
 def _without_objects(truth: Truth, corners: Floats, match_iou: float) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

@@ -1,7 +1,6 @@
 """Non-maximum suppression: of boxes that lie on each other, the one with the highest score stays.
 
-Greedy suppression is what models are measured and shipped with; the other methods of METHODS are beside it for
-comparison, in `suppress`.
+A model names "hard" or "soft" as its own (`spec.ModelSpec.nms`); the other methods of METHODS are there for comparison.
 """
 
 from __future__ import annotations
@@ -115,18 +114,22 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found
     Bodla et al. 2017, "Soft-NMS", equation 2 (linear).
     """
     overlaps = iou(boxes, boxes)
-    left = scores.copy()
-    rows: list[int] = []
-    values: list[float] = []
-    for _ in range(len(boxes)):
+    near = overlaps > threshold
+    np.fill_diagonal(near, False)
+    crowd = np.flatnonzero(near.any(axis=1))  # the others are as they were
+    fade = np.where(near[crowd][:, crowd], 1 - overlaps[crowd][:, crowd], np.float32(1))
+    values, left = scores.copy(), scores[crowd]
+    for _ in range(len(crowd)):
         best = int(left.argmax())
+        values[crowd[best]] = left[best]
         if left[best] < floor:
+            values[crowd[left >= 0]] = left[left >= 0]
             break
-        rows.append(best)
-        values.append(float(left[best]))
-        left *= np.where(overlaps[best] > threshold, 1 - overlaps[best], 1)
+        left = np.where(left < 0, left, left * fade[best])  # under 0: taken
         left[best] = -1
-    return boxes[rows].reshape(-1, 4), np.array(values, np.float32)
+    rows = np.flatnonzero(values >= floor)
+    rows = rows[np.argsort(-values[rows], kind="stable")]
+    return boxes[rows], values[rows]
 
 
 def diou(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:

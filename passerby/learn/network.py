@@ -19,7 +19,7 @@ from passerby.learn.heads.pooled import check_pooled
 from passerby.learn.heads.two_stage import check_two_stage
 from passerby.learn.losses import Losses
 from passerby.recipe import Model, Optimiser
-from passerby.spec import ModelSpec
+from passerby.spec import SUPPRESSION, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
         "backbone": (model.backbone, BACKBONES),
         "head": (model.head, HEADS),
         "resize": (model.resize, ("stretch", "letterbox")),
+        "nms": (model.nms, SUPPRESSION),
         "loss": (model.loss, ("focal", "mining", "sampled", "cross_entropy")),
     }
     for name, (value, table) in known.items():
@@ -138,6 +139,8 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
             model.layout, model.shapes, model.sizes, model.ratio, height, width, model.resolution_multiplier
         ),
         scoring="sigmoid" if model.loss == "focal" else "softmax",
+        nms=model.nms,
+        nms_iou=model.nms_iou,
         network=network,
         task=HEADS[model.head].task,
     )

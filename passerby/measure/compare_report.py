@@ -177,8 +177,9 @@ def _million(count: int | None) -> float:
 
 
 def _suppression(r: Result) -> str:
-    iou = r.report.settings["nms_iou"]
-    return "its own" if iou is None else f"at IoU {iou:g}"
+    s = r.report.settings
+    soft = "soft, " if s.get("nms") == "soft" else ""
+    return "its own" if s["nms_iou"] is None else f"{soft}at IoU {s['nms_iou']:g}"
 
 
 def _said(value: object) -> str:

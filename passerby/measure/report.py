@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 from passerby.measure.average_precision import SIZES
 from passerby.measure.evaluate import Report
@@ -41,14 +42,19 @@ def to_json(report: Report, rules: Rules | None = None) -> str:
     return json.dumps(document | ({"rules": rules.to_dict()} if rules else {}), indent=1)
 
 
+def suppression_of(settings: dict[str, Any]) -> str:
+    """How boxes on each other were suppressed, in words."""
+    method = "" if settings.get("nms") in (None, "hard") else f" ({settings['nms']})"
+    return f"suppression{method} at IoU {_shown(settings['nms_iou'])}"
+
+
 def to_text(report: Report) -> str:
     """Tables for people, settings first."""
     s, scores = report.settings, report.scores
-    method = "" if s.get("nms") in (None, "hard") else f" ({s['nms']})"
     lines = [
         f"{s['data']}: {s['pictures']} pictures, {s['objects']} objects",
-        f"settings: IoU {s['match_iou']} for a hit; scores from {_shown(s['score_floor'])}; suppression{method} at IoU "
-        f"{_shown(s['nms_iou'])}; at most {_shown(s['max_detections'])} detections a picture",
+        f"settings: IoU {s['match_iou']} for a hit; scores from {_shown(s['score_floor'])}; {suppression_of(s)}; "
+        f"at most {_shown(s['max_detections'])} detections a picture",
         f"engine: {s['engine'] or 'not said'}, {s['ms_per_picture']:.1f} ms a picture, decoding not counted",
         "",
     ]

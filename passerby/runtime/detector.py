@@ -92,7 +92,7 @@ class Detector:
             )
         self.spec, self.engine = spec, engine
         self.threshold = spec.threshold if threshold is None else threshold
-        self.nms = "hard"  # of geometry.nms.METHODS; others are for measuring: `passerby eval --nms`
+        self.nms = spec.nms  # any of geometry.nms.METHODS may be set, for measuring: `passerby eval --nms`
         self.nms_iou = spec.nms_iou if nms_iou is None else nms_iou
         self.max_detections = spec.max_detections if max_detections is None else max_detections
         need_share("threshold", self.threshold)

@@ -69,7 +69,7 @@ class Tiled:
     overlap   least share of a tile that the next one covers again, 0 to under 1
 
     A box that ends at an inner edge of its tile is dropped: the object goes on, and is seen whole by the next tile or
-    in the whole picture. Of what is left boxes are suppressed over all passes, by IoU as ever, and where most of one
+    in the whole picture. Of what is left the lower scores are dropped over all passes, by IoU, and where most of a box
     lies inside one of another pass (intersection over the smaller area, as in Akyon et al. 2022, "Slicing aided hyper
     inference"). One run of the network a tile and one for the whole: time grows with the number of tiles.
 
@@ -92,6 +92,11 @@ class Tiled:
     def threshold(self) -> float:
         """Scores under this are dropped."""
         return self.detector.threshold
+
+    @property
+    def nms(self) -> str:
+        """How boxes on each other are suppressed, whatever the detector's own way."""
+        return "hard"
 
     @property
     def nms_iou(self) -> float:

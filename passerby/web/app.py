@@ -157,6 +157,7 @@ def _model_facts(models: Models, name: str) -> dict[str, Any]:
         "height": spec.height,
         "resize": spec.resize,
         "threshold": spec.threshold,
+        "nms": spec.nms,
         "nms_iou": spec.nms_iou,
         "max_detections": spec.max_detections,
         "bytes": models.path(name).stat().st_size,

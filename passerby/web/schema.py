@@ -64,6 +64,7 @@ class ModelFacts(BaseModel):
     height: int
     resize: Literal["stretch", "letterbox"]
     threshold: float = Field(description="scores under this are not reported")
+    nms: Literal["hard", "soft"] = Field(description="what overlaps a better box is dropped, or its score lowered")
     nms_iou: float
     max_detections: int
     bytes: int = Field(description="size of the file")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from passerby.geometry.nms import suppress
 from passerby.geometry.resize import scale_to
 from passerby.pictures import read_picture
 
@@ -165,6 +166,28 @@ def test_pixels_are_resized_as_the_server_resizes_them(open_page):
         # Bit for bit with OpenCV on x86; on other processors its own roundings differ from each other by one.
         assert np.abs(got - wanted).max() <= 1, (width, height)
         assert (got != wanted).mean() < 0.02, (width, height)
+
+
+@pytest.mark.parametrize("method", ["hard", "soft"])
+def test_boxes_are_suppressed_as_the_server_suppresses_them(open_page, method):
+    page = open_page()
+    random = np.random.default_rng(7)
+    corner = random.uniform(0, 60, (80, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(8, 30, (80, 2))], axis=1).astype(np.float32)
+    boxes[5], boxes[6] = boxes[4], [3, 3, 3, 3]  # the same twice; no area
+    scores = random.uniform(0, 1, (80, 2)).astype(np.float32)
+    found, values, labels = suppress(boxes, scores, 0.1, 0.4, 50, method)
+    rows = page.evaluate(
+        """async ([boxes, scores, method]) => {
+          const { suppress } = await import("/static/detector.js");
+          return suppress(Float32Array.from(boxes), Float32Array.from(scores), 2, 0.1, 0.4, 50, method);
+        }""",
+        [boxes.ravel().tolist(), scores.ravel().tolist(), method],
+    )
+    assert len(rows) == len(values) > 20
+    np.testing.assert_array_equal(boxes[[r["row"] for r in rows]], found)
+    np.testing.assert_allclose([r["score"] for r in rows], values, atol=1e-6)
+    assert [r["label"] for r in rows] == labels.tolist()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

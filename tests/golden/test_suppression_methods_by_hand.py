@@ -35,6 +35,21 @@ def test_soft_drops_what_falls_under_the_floor():
     assert run("soft", [0.9, 0.6, 0.3], floor=0.25)[0] == [A, D]
 
 
+def test_soft_lowers_a_score_once_for_each_better_box_it_overlaps():
+    # A, B and C lie 2 rows apart: A and C share 6 of 14 rows
+    boxes = np.array([A, B, [0, 4, 10, 14], D], np.float32)
+    found, scores = run("soft", [0.9, 0.8, 0.84, 0.5], boxes=boxes, threshold=0.4)
+    assert found == [A, D, boxes[2].tolist(), B]
+    # C: 0.84 x (1 - 6/14) = 0.48; then B: 0.8 x 1/3 x 1/3, lowered by A and by C
+    np.testing.assert_allclose(scores, [0.9, 0.5, 0.48, 0.8 / 9], rtol=1e-5)
+
+
+def test_soft_takes_two_boxes_in_one_place_once_each_without_a_floor():
+    found, scores = run("soft", [0.9, 0.6], boxes=np.array([A, A], np.float32), floor=0)
+    assert found == [A, A]
+    assert scores.tolist() == pytest.approx([0.9, 0])
+
+
 def test_distance_keeps_two_whose_centres_are_apart():
     # IoU 2/3, centres 2 apart, hull 10 x 12: 2/3 - 4/244 = 0.6503
     assert run("diou", [0.9, 0.6, 0.3], threshold=0.65)[0] == [A, D]

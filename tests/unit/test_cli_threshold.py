@@ -94,6 +94,14 @@ def test_a_second_choice_leaves_nothing_of_the_first(choose, mine, tiny_spec):
     assert len([k for k in spec.provenance if k.startswith("threshold_")]) <= 9
 
 
+def test_the_way_of_suppression_is_written_with_what_was_chosen_with_it(choose, mine):
+    ran = choose("--by", "count", "--nms", "soft")
+    assert "suppression (soft) at IoU 0.45" in ran.out
+    assert read_spec(mine).nms == "soft"
+    assert "suppression (soft) at IoU 0.45" in choose("--by", "count", "--dry-run").out
+    assert choose("--by", "count", "--nms", "diou").err == "passerby: --nms: 'diou' is unknown (known: hard, soft)\n"
+
+
 def test_json_is_one_document_with_the_rows_and_settings(choose):
     ran = choose("--by", "count", "--dry-run", "--json")
     document = json.loads(ran.out)

@@ -166,6 +166,13 @@ def test_suppression_uses_its_iou(make_spec, told):
     assert len(Detector.of(make_spec(), engine, nms_iou=0.78)(picture(64, 64))) == 2
 
 
+def test_a_model_lowers_scores_instead_of_dropping_boxes_where_that_is_its_way(make_spec, told):
+    engine = told([[0, 0, 8, 8], [1, 0, 9, 8]], [[0.75], [0.5]])  # IoU 7/9
+    found = Detector.of(make_spec(nms="soft"), engine, 0.1)(picture(64, 64))
+    assert found.scores.tolist() == pytest.approx([0.75, 0.5 * 2 / 9])
+    assert len(Detector.of(make_spec(nms="soft"), engine, 0.2)(picture(64, 64))) == 1
+
+
 def test_max_detections_keeps_the_best(make_spec, told):
     boxes = [[i * 8, 0, i * 8 + 8, 8] for i in range(5)]
     engine = told(boxes, [[0.5], [0.75], [0.625], [0.875], [0.5625]])

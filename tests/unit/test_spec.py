@@ -104,6 +104,7 @@ def test_what_is_no_spec_is_refused_with_the_file(text, words):
         ("threshold", 1.5),
         ("threshold", float("nan")),
         ("nms_iou", -0.1),
+        ("nms", "diou"),
         ("max_detections", 0),
         ("task", "classify"),
         ("map_threshold", 1.01),

@@ -18,6 +18,7 @@ from passerby.deploy.targets.base import Job
 from passerby.deploy.targets.dlc_ops import need_taken
 from passerby.deploy.targets.export import export_to
 from passerby.errors import ModelError, SettingError
+from passerby.geometry.nms import suppress
 from passerby.records import Frame
 from passerby.runtime.session import OnnxRuntime
 
@@ -87,6 +88,28 @@ def test_the_c_decoder_finds_what_the_detector_finds(folder, device):
     short = subprocess.run([folder / "decode", results], capture_output=True, text=True, check=False)
     assert short.returncode == 1
     assert "logits_0_8x8.raw" in short.stderr
+
+
+@pytest.mark.parametrize("nms", ["hard", "soft"])
+def test_both_decoders_suppress_as_the_detector_does(tmp_path, make_spec, nms):
+    spec = make_spec(threshold=0.2, nms=nms, nms_iou=0.4)
+    dlc_folder.prepare(tmp_path, spec, ())
+    rng = np.random.default_rng(3)
+    logits, offsets = rng.normal(0, 2, (64, 1)).astype(np.float32), rng.normal(0, 2, (64, 4)).astype(np.float32)
+    (tmp_path / "logits_0_8x8.raw").write_bytes(logits.tobytes())
+    (tmp_path / "offsets_0_8x8.raw").write_bytes(offsets.tobytes())
+    model = json.loads(spec.to_json())
+    boxes, scores, _ = suppress(*dlc_decode.decode(logits, offsets, model), 0.2, 0.4, 200, nms)
+    found = dlc_decode.find(tmp_path, model)
+    assert len(found) == len(scores) > 10
+    np.testing.assert_allclose([s for _, s, _ in found], scores, atol=1e-5)
+    np.testing.assert_allclose([b for *_, b in found], boxes.clip(0, 64), atol=0.02)
+    if shutil.which("gcc"):
+        subprocess.run(["gcc", "-std=c99", "-o", "decode", "decode.c", "-lm"], check=True, cwd=tmp_path)
+        lines = subprocess.run([tmp_path / "decode", tmp_path], capture_output=True, text=True, check=True).stdout
+        rows = [[float(v) for v in line.split()[1:]] for line in lines.splitlines()]
+        np.testing.assert_allclose([r[0] for r in rows], scores, atol=1e-4)
+        np.testing.assert_allclose([r[1:] for r in rows], boxes.clip(0, 64), atol=0.02)
 
 
 def test_both_decoders_read_softmax_with_the_background_first(tmp_path, make_spec):

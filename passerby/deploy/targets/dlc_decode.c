@@ -26,6 +26,11 @@ static int by_score(const void *a, const void *b) {
     return (p->row > q->row) - (p->row < q->row);
 }
 
+static void swap(Box *a, Box *b) {
+    Box kept = *a;
+    *a = *b, *b = kept;
+}
+
 /* Intersection over union. */
 static float overlap(const Box *a, const Box *b) {
     float w = fminf(a->x1, b->x1) - fmaxf(a->x0, b->x0), h = fminf(a->y1, b->y1) - fmaxf(a->y0, b->y0);
@@ -60,7 +65,7 @@ int find_boxes(const float *const *logits, const float *const *offsets, Box *fou
         return -1;
     }
     for (int label = 0; label < CLASSES; label++) {
-        int count = 0, row = 0, first = total;
+        int count = 0, row = 0;
         for (int m = 0; m < MAPS; m++)
             for (int k = 0; k < ROWS[m] * COLUMNS[m] * SIZES[m]; k++, row++) {
                 float score = score_of(logits[m] + (size_t)k * WIDTH_OF_LOGITS, label);
@@ -73,10 +78,16 @@ int find_boxes(const float *const *logits, const float *const *offsets, Box *fou
                 all[count++] = (Box){cx - w, cy - h, cx + w, cy + h, score, label, row};
             }
         qsort(all, (size_t)count, sizeof(Box), by_score);
-        for (int i = 0; i < count && i < CANDIDATES; i++) {
-            int free_of_others = 1;
-            for (int k = first; k < total && free_of_others; k++) free_of_others = !(overlap(&kept[k], &all[i]) > IOU);
-            if (free_of_others) kept[total++] = all[i];
+        if (count > CANDIDATES) count = CANDIDATES;
+        for (int best = 0; best < count; best++) {
+            for (int i = best + 1; i < count; i++) /* the highest that is left; the first of equal ones */
+                if (by_score(&all[i], &all[best]) < 0) swap(&all[i], &all[best]);
+            if (!(all[best].score >= THRESHOLD)) break;
+            for (int i = best + 1; i < count; i++) {
+                float shared = overlap(&all[best], &all[i]);
+                if (shared > IOU) all[i].score = SOFT ? all[i].score * (1 - shared) : -1;
+            }
+            kept[total++] = all[best];
         }
     }
     qsort(kept, (size_t)total, sizeof(Box), by_score);

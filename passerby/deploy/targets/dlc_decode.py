@@ -63,16 +63,24 @@ def decode(logits: Any, offsets: Any, model: dict[str, Any]) -> tuple[Any, Any]:
     return np.concatenate([middle - half, middle + half], axis=1), scores.astype(np.float32)
 
 
-def suppress(boxes: Any, scores: Any, iou: float) -> list[int]:
-    """Rows that stay, highest score first: none overlaps one before it by more than `iou`."""
-    order = np.argsort(-scores, kind="stable")[:CANDIDATES]
+def suppress(boxes: Any, scores: Any, model: dict[str, Any]) -> list[tuple[int, float]]:
+    """Rows that stay and their scores, highest first.
+
+    What overlaps one that stays by more than the model's IoU goes ("hard"), or has 1 - IoU of its score left ("soft").
+    """
+    left = scores.copy()
+    left[np.argsort(-scores, kind="stable")[CANDIDATES:]] = -1
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    kept: list[int] = []
-    for i in order:
-        sides = np.minimum(boxes[kept, 2:], boxes[i, 2:]) - np.maximum(boxes[kept, :2], boxes[i, :2])
+    kept: list[tuple[int, float]] = []
+    while len(left) and left.max() >= np.float32(model["threshold"]):
+        i = int(left.argmax())
+        kept.append((i, float(left[i])))
+        left[i] = -1
+        sides = np.minimum(boxes[:, 2:], boxes[i, 2:]) - np.maximum(boxes[:, :2], boxes[i, :2])
         shared = sides.clip(0).prod(axis=1)
-        if not (shared > iou * (area[kept] + area[i] - shared)).any():
-            kept.append(int(i))
+        overlap = shared / np.maximum(area + area[i] - shared, np.float32(1e-9))
+        near = (overlap > np.float32(model["nms_iou"])) & (left >= 0)
+        left[near] = left[near] * (1 - overlap[near]) if model.get("nms") == "soft" else -1
     return kept
 
 
@@ -82,9 +90,9 @@ def find(folder: Path, model: dict[str, Any]) -> list[tuple[str, float, list[flo
     found = []
     for column, label in enumerate(model["labels"]):
         rows = np.flatnonzero(scores[:, column] >= np.float32(model["threshold"]))
-        for k in suppress(boxes[rows], scores[rows, column], model["nms_iou"]):
+        for k, score in suppress(boxes[rows], scores[rows, column], model):
             inside = boxes[rows[k]].clip(0, [model["width"], model["height"]] * 2)
-            found.append((label, float(scores[rows[k], column]), inside.tolist()))
+            found.append((label, score, inside.tolist()))
     return sorted(found, key=lambda row: -row[1])[: model["max_detections"]]
 
 

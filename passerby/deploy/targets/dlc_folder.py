@@ -104,6 +104,7 @@ def header(spec: ModelSpec) -> str:
             f"#define CENTRE_VARIANCE {_float(spec.variance[0])}",
             f"#define SIZE_VARIANCE {_float(spec.variance[1])}",
             f"#define THRESHOLD {_float(spec.threshold)}",
+            f"#define SOFT {int(spec.nms == 'soft')} /* lower the score of what overlaps, else drop it */",
             f"#define IOU {_float(spec.nms_iou)}",
             f"#define MOST {spec.max_detections}",
             f"static const int ROWS[MAPS] = {{{', '.join(str(m.rows) for m in spec.anchors)}}};",

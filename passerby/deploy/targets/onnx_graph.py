@@ -98,7 +98,8 @@ def add_suppression(proto: Proto, spec: ModelSpec, floor: float) -> ModelSpec:
     floor    scores under this are dropped; IoU and most detections are the spec's own
     returns  the spec of what it is then
 
-    The same rule as `geometry.nms`: ONNX drops scores that are not over its threshold, and boxes whose IoU is over it.
+    The same rule as "hard" in `geometry.nms`, the only one that ONNX has, whatever the model's own: ONNX drops scores
+    that are not over its threshold, and boxes whose IoU is over it.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -151,7 +152,7 @@ def add_suppression(proto: Proto, spec: ModelSpec, floor: float) -> ModelSpec:
         ]
     )
     prune(proto)
-    return spec.with_(outputs="nms")
+    return spec.with_(outputs="nms", nms="hard")
 
 
 def free_batch(proto: Proto) -> None:

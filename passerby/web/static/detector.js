@@ -29,11 +29,28 @@ function byScore(indices, score) {
   return indices.sort((a, b) => score(b) - score(a) || a - b);
 }
 
-/** Greedy suppression of one class: `rows` by falling score -> those that stay. */
-export function nms(boxes, rows, threshold) {
+/** Greedy suppression of one class: [{row, score}] by falling score -> those that stay. */
+function hard(boxes, rows, floor, threshold) {
   const kept = [];
-  for (const row of rows.slice(0, CANDIDATES)) {
-    if (kept.every((k) => overlap(boxes, k, row) <= threshold)) kept.push(row);
+  for (const one of rows) {
+    if (kept.every((k) => overlap(boxes, k.row, one.row) <= threshold)) kept.push(one);
+  }
+  return kept;
+}
+
+/** Scores times 1 - IoU where a box overlaps one that was taken; what falls under the floor goes. */
+function soft(boxes, rows, floor, threshold) {
+  const left = rows.slice();
+  const kept = [];
+  while (left.length) {
+    const best = left.reduce((top, one, i) => (one.score > left[top].score ? i : top), 0);
+    const [taken] = left.splice(best, 1);
+    if (taken.score < floor) break;
+    kept.push(taken);
+    left.forEach(({ row, score }, i) => {
+      const shared = overlap(boxes, taken.row, row);
+      if (shared > threshold) left[i] = { row, score: round(score * round(1 - shared)) };
+    });
   }
   return kept;
 }
@@ -43,15 +60,16 @@ export function nms(boxes, rows, threshold) {
  * boxes: (A, 4) flat corners; scores: (A, C) flat; floor: scores under it are dropped first; keep: at most so many
  * returns [{row, label, score}], highest score first
  */
-export function nmsPerClass(boxes, scores, classes, floor, threshold, keep) {
+export function suppress(boxes, scores, classes, floor, threshold, keep, method) {
   const least = round(floor);
+  const settled = method === "soft" ? soft : hard;
   const found = [];
   for (let label = 0; label < classes; label++) {
     const rows = [];
     for (let row = 0; row * classes < scores.length; row++) if (scores[row * classes + label] >= least) rows.push(row);
-    for (const row of nms(boxes, byScore(rows, (r) => scores[r * classes + label]), round(threshold))) {
-      found.push({ row, label, score: scores[row * classes + label] });
-    }
+    const best = byScore(rows, (r) => scores[r * classes + label]).slice(0, CANDIDATES)
+      .map((row) => ({ row, score: scores[row * classes + label] }));
+    for (const { row, score } of settled(boxes, best, least, round(threshold))) found.push({ row, label, score });
   }
   return found.map((f, order) => ({ f, order }))
     .sort((a, b) => b.f.score - a.f.score || a.order - b.order).slice(0, keep).map(({ f }) => f);
@@ -60,7 +78,7 @@ export function nmsPerClass(boxes, scores, classes, floor, threshold, keep) {
 /** Raw output of the graph -> [{box, score, label}] as the server words them; boxes in the picture's pixels. */
 export function settle(boxes, scores, spec, placement, floor) {
   const { width, height, scaleX, scaleY, padX, padY } = placement;
-  const found = nmsPerClass(boxes, scores, spec.labels.length, floor, spec.nms_iou, spec.max_detections);
+  const found = suppress(boxes, scores, spec.labels.length, floor, spec.nms_iou, spec.max_detections, spec.nms);
   const back = (value, pad, scale, limit) => {
     const at = round(round(value - pad) / round(scale));
     return Math.min(Math.max(at, 0), limit);
