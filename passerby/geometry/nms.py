@@ -113,23 +113,32 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found
 
     Bodla et al. 2017, "Soft-NMS", equation 2 (linear).
     """
+    stay = _may_stay(boxes, scores, floor, threshold)
+    boxes, left = boxes[stay], scores[stay]
     overlaps = iou(boxes, boxes)
     near = overlaps > threshold
     np.fill_diagonal(near, False)
-    crowd = np.flatnonzero(near.any(axis=1))  # the others are as they were
-    fade = np.where(near[crowd][:, crowd], 1 - overlaps[crowd][:, crowd], np.float32(1))
-    values, left = scores.copy(), scores[crowd]
-    for _ in range(len(crowd)):
-        best = int(left.argmax())
-        values[crowd[best]] = left[best]
-        if left[best] < floor:
-            values[crowd[left >= 0]] = left[left >= 0]
-            break
-        left = np.where(left < 0, left, left * fade[best])  # under 0: taken
+    crowd = near.any(axis=1)  # the others are as they were
+    values = np.where(crowd, np.float32(-1), left)
+    left = np.where(crowd, left, np.float32(-1))  # under 0: taken
+    fade = np.where(near, 1 - overlaps, np.float32(1))
+    while len(left) and left[best := int(left.argmax())] >= floor and left[best] >= 0:
+        values[best] = left[best]
+        left = np.where(left < 0, left, left * fade[best])
         left[best] = -1
-    rows = np.flatnonzero(values >= floor)
+    rows = np.flatnonzero((values >= floor) & (values >= 0))
     rows = rows[np.argsort(-values[rows], kind="stable")]
     return boxes[rows], values[rows]
+
+
+def _may_stay(boxes: Floats, scores: Floats, floor: float, threshold: float) -> NDArray[np.bool_]:
+    """Which boxes `soft` need look at: a box without a better one near is taken as it is, and many fall under the floor
+    by those alone, before they could lower another."""
+    best = np.flatnonzero(~np.triu(iou(boxes[:BLOCK], boxes[:BLOCK]) > threshold, 1).any(axis=0))
+    shared = iou(boxes, boxes[best])
+    lowered = scores * np.where(shared > threshold, 1 - shared, np.float32(1)).prod(axis=1)
+    lowered[best] = scores[best]
+    return np.asarray(lowered >= floor * (1 - 1e-5), np.bool_)
 
 
 def diou(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
