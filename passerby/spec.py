@@ -13,6 +13,7 @@ FORMAT = 1  # of the JSON; a reader refuses a newer one by name
 METADATA_KEY = "passerby"
 TASKS = ("detect", "localise")
 PRECISIONS = ("float32", "int8", "float16", "bfloat16")
+RESIZE = ("stretch", "bounded", "letterbox")
 OUTPUTS = ("decoded", "raw", "nms")
 SUPPRESSION = ("hard", "soft")
 
@@ -47,7 +48,7 @@ class ModelSpec:
 
     name            as published, e.g. "head"
     height, width   of the input, pixels
-    resize          "stretch" or "letterbox"
+    resize          of RESIZE: how a picture gets into the input (`geometry.resize`)
     labels          class names, in the order of the score columns
     anchors         one AnchorMap a feature map, finest first; none where the task is "localise"
     variance        of the offsets (centre, size)
@@ -131,7 +132,7 @@ class ModelSpec:
         rules = {
             "height": self.height > 0,
             "width": self.width > 0,
-            "resize": self.resize in ("stretch", "letterbox"),
+            "resize": self.resize in RESIZE,
             "labels": len(self.labels) > 0,
             "task": self.task in TASKS,
             "anchors": (len(self.anchors) > 0) == (self.task == "detect")

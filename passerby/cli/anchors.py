@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option(
     "--input", "size", metavar="WxH", help="The network's input.  [default: 300x300, or --model's, --recipe's]"
 )
-@click.option("--resize", metavar="stretch|letterbox", help="Picture to input.  [default: stretch, or as --input]")
+@click.option(
+    "--resize", metavar="stretch|bounded|letterbox", help="Picture to input.  [default: stretch, or as --input]"
+)
 @click.option(
     "--layout", metavar="NAME", help="Maps of this layout (f38, six, ssd300, ...).  [default: --model's, --recipe's]"
 )

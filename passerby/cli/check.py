@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
 @data_options
 @click.option("--input", "size", default="300x300", show_default=True, metavar="WxH", help="The network's input.")
-@click.option("--resize", default="stretch", show_default=True, metavar="stretch|letterbox", help="Picture to input.")
+@click.option(
+    "--resize", default="stretch", show_default=True, metavar="stretch|bounded|letterbox", help="Picture to input."
+)
 @click.option("--tiny", default=4.0, show_default=True, help="Shorter side in the input under which a box is tiny, px.")
 @click.option("--show", default=5, show_default=True, help="Lines a kind; -1: all.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
 @data_options
 @click.option("--input", "size", default="300x300", show_default=True, metavar="WxH", help="The network's input.")
-@click.option("--resize", default="stretch", show_default=True, metavar="stretch|letterbox", help="Picture to input.")
+@click.option(
+    "--resize", default="stretch", show_default=True, metavar="stretch|bounded|letterbox", help="Picture to input."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="A page with tables and plots.")
 @click.option("--plots", type=click.Path(path_type=Path), metavar="DIR", help="Each plot as an SVG file.")

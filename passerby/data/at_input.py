@@ -58,7 +58,7 @@ def objects_at_input(samples: SampleSet, height: int, width: int, rule: str) -> 
     """All objects that training asks for: ignore regions, difficult objects and boxes that are no numbers left out.
 
     height, width  of the input, pixels
-    rule           how pictures get there: stretch or letterbox
+    rule           how pictures get there: of geometry.resize.RULES
 
     Raises SettingError for an unknown resize rule.
     """

@@ -1,10 +1,12 @@
 """The only place where pixels scale: one resize for training and for use, with the way back.
 
-Two rules: `stretch` fills the input whatever the picture's shape; `letterbox` keeps the shape and pads with grey.
+Three rules: `stretch` fills the input whatever the picture's shape; `letterbox` keeps the shape and pads with grey;
+`bounded` stretches until one side is scaled by BOUND more than the other, and pads what is left.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +17,11 @@ from passerby.errors import SettingError, did_you_mean
 from passerby.geometry.boxes import Floats, clip
 
 Pixels = NDArray[np.uint8]
-RULES = ("stretch", "letterbox")
+BOUND = (
+    1.25  # the usual shapes of pictures, 4:3 to 16:9, fill a 3:2 input; upright and square ones are not pressed flat
+)
+BOUNDS = {"stretch": math.inf, "bounded": BOUND, "letterbox": 1.0}  # most that one side may be scaled over the other
+RULES = tuple(BOUNDS)
 GREY = 114  # the padding of YOLO's letterbox, near the mean of natural pictures
 AREA_FROM = 2.5  # bilinear reads 2 x 2 pixels: past this shrink it skips some, so pixels are averaged instead
 
@@ -47,16 +53,13 @@ class Placement:
 
 
 def place(width: int, height: int, input_width: int, input_height: int, rule: str) -> Placement:
-    """Where a width x height picture lands in the input under a rule; the letterboxed picture is centred.
+    """Where a width x height picture lands in the input under a rule; a padded picture is centred.
 
     Raises SettingError for an unknown rule.
     """
-    if rule == "stretch":
-        return Placement(width, height, input_width / width, input_height / height)
-    if rule != "letterbox":
+    if rule not in RULES:
         raise SettingError(f"resize rule '{rule}' is unknown{did_you_mean(rule, RULES)}")
-    scale = min(input_width / width, input_height / height)
-    new_w, new_h = _inner(width, height, input_width, input_height, scale)
+    new_w, new_h = _inner(width, height, input_width, input_height, BOUNDS[rule])
     return Placement(
         width, height, new_w / width, new_h / height, (input_width - new_w) // 2, (input_height - new_h) // 2
     )
@@ -70,9 +73,9 @@ def fit(pixels: Pixels, input_width: int, input_height: int, rule: str = "stretc
     """
     height, width = pixels.shape[:2]
     placement = place(width, height, input_width, input_height, rule)
-    if rule == "stretch":
+    new_w, new_h = _inner(width, height, input_width, input_height, BOUNDS[rule])
+    if (new_w, new_h) == (input_width, input_height):
         return scale_to(pixels, input_width, input_height), placement
-    new_w, new_h = _inner(width, height, input_width, input_height, min(input_width / width, input_height / height))
     canvas = np.full((input_height, input_width, 3), GREY, np.uint8)
     y, x = placement.pad_y, placement.pad_x
     canvas[y : y + new_h, x : x + new_w] = scale_to(pixels, new_w, new_h)
@@ -88,8 +91,11 @@ def scale_to(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=rule), np.uint8)
 
 
-def _inner(width: int, height: int, input_width: int, input_height: int, scale: float) -> tuple[int, int]:
+def _inner(width: int, height: int, input_width: int, input_height: int, bound: float) -> tuple[int, int]:
+    """Width and height of the picture in the input; bound: of BOUNDS."""
+    across, down = input_width / width, input_height / height
+    most = min(across, down) * bound
     return (
-        min(input_width, max(1, round(width * scale))),
-        min(input_height, max(1, round(height * scale))),
+        min(input_width, max(1, round(width * min(across, most)))),
+        min(input_height, max(1, round(height * min(down, most)))),
     )

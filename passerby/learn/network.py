@@ -19,7 +19,7 @@ from passerby.learn.heads.pooled import check_pooled
 from passerby.learn.heads.two_stage import check_two_stage
 from passerby.learn.losses import Losses
 from passerby.recipe import Model, Optimiser
-from passerby.spec import SUPPRESSION, ModelSpec
+from passerby.spec import RESIZE, SUPPRESSION, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
     known: dict[str, tuple[str, Collection[str]]] = {
         "backbone": (model.backbone, BACKBONES),
         "head": (model.head, HEADS),
-        "resize": (model.resize, ("stretch", "letterbox")),
+        "resize": (model.resize, RESIZE),
         "nms": (model.nms, SUPPRESSION),
         "loss": (model.loss, ("focal", "mining", "sampled", "cross_entropy")),
     }

@@ -62,7 +62,7 @@ class ModelFacts(BaseModel):
     labels: list[str]
     width: int = Field(description="of the network's input, pixels")
     height: int
-    resize: Literal["stretch", "letterbox"]
+    resize: Literal["stretch", "bounded", "letterbox"]
     threshold: float = Field(description="scores under this are not reported")
     nms: Literal["hard", "soft"] = Field(description="what overlaps a better box is dropped, or its score lowered")
     nms_iou: float

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from passerby.errors import SettingError
 from passerby.geometry.resize import GREY, RULES, Placement, fit, place, scale_to
+from passerby.spec import RESIZE
 
 WHOLE = {"width": st.integers(1, 5000), "height": st.integers(1, 5000), "side": st.sampled_from([32, 300, 512])}
 
@@ -37,12 +38,32 @@ def test_upright_letterbox_pads_left_and_right_and_enlarges():
     assert place(50, 100, 300, 300, "letterbox") == Placement(50, 100, 3.0, 3.0, 75, 0)
 
 
+def test_bounded_stretches_as_far_as_it_may_and_pads_the_rest():
+    # 400 x 200 in 300 x 300: across 0.75, down at most 0.75 x 1.25
+    placement = place(400, 200, 300, 300, "bounded")
+    assert placement == Placement(400, 200, 0.75, 188 / 200, 0, 56)
+    assert place(200, 400, 300, 300, "bounded") == Placement(200, 400, 188 / 200, 0.75, 56, 0)
+    pixels, _ = fit(np.full((200, 400, 3), 7, np.uint8), 300, 300, "bounded")
+    assert (pixels[:56] == GREY).all()
+    assert (pixels[56:244] == 7).all()
+    assert (pixels[244:] == GREY).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (1920, 1080), (600, 400), (720, 480)])
+def test_bounded_is_stretch_for_the_usual_shapes(width, height):
+    assert place(width, height, 576, 384, "bounded") == place(width, height, 576, 384, "stretch")
+
+
+def test_the_rules_are_those_of_model_files():
+    assert RULES == RESIZE
+
+
 def test_boxes_in_the_padding_come_back_cut_at_the_border():
     placement = place(400, 200, 300, 300, "letterbox")
     assert placement.back(boxes([-10, 0, 310, 300])).tolist() == [[0, 0, 400, 200]]
 
 
-def test_one_pixel_fills_the_input_under_both_rules():
+def test_one_pixel_fills_the_input_under_every_rule():
     for rule in RULES:
         pixels, placement = fit(np.full((1, 1, 3), 200, np.uint8), 300, 300, rule)
         assert pixels.shape == (300, 300, 3)

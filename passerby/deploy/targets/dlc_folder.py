@@ -11,10 +11,16 @@ import numpy as np
 
 from passerby.deploy.targets.dlc_convert import CONVERTERS
 from passerby.geometry.anchors import default_boxes
+from passerby.geometry.resize import BOUND, GREY
 from passerby.records import Pixels
 from passerby.runtime.outputs import names_of
 from passerby.spec import ModelSpec
 
+RESIZING = {
+    "stretch": "stretching it",
+    "bounded": f"stretching it, one side by at most {BOUND:g} times the other, and filling what is left with grey ({GREY})",
+    "letterbox": f"fitting it and filling with grey ({GREY})",
+}
 HERE = Path(__file__).resolve().parent
 README = """# {name} for Qualcomm devices
 
@@ -65,7 +71,7 @@ def describe(folder: Path, spec: ModelSpec, count: int, said: Sequence[str]) -> 
         count=count,
         boxes=sum(map(len, spec.anchors)),
         outputs=outputs,
-        resize="stretching it" if spec.resize == "stretch" else "fitting it and filling with grey (114)",
+        resize=RESIZING[spec.resize],
         said="\n".join(f"* {line}" for line in said),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -2,7 +2,8 @@
 //
 // The browser's own drawImage is no help: how it scales is not specified, and a network sees the difference.
 
-const GREY = 114; // the padding of letterbox
+const GREY = 114; // what is left is filled with
+const RULES = { stretch: Infinity, bounded: 1.25, letterbox: 1 }; // most that one side may be scaled over the other
 const AREA_FROM = 2.5; // past this shrink pixels are averaged: bilinear would skip some
 const ONE = 2048; // 1.0 in OpenCV's fixed-point weights (11 bits)
 
@@ -18,17 +19,15 @@ export function roundEven(value) {
 
 /**
  * Where a width x height picture lands in the input: input = picture * scale + pad, pixels.
- * rule: "stretch" fills the input, "letterbox" keeps the shape and centres the picture.
+ * rule: "stretch" fills the input, "letterbox" keeps the shape, "bounded" stretches a little; a padded picture is centred.
  */
 export function place(width, height, inputWidth, inputHeight, rule) {
-  if (rule === "stretch") {
-    const scales = { scaleX: inputWidth / width, scaleY: inputHeight / height };
-    return { width, height, innerWidth: inputWidth, innerHeight: inputHeight, padX: 0, padY: 0, ...scales };
-  }
-  if (rule !== "letterbox") throw new Error(`resize rule '${rule}' is unknown`);
-  const scale = Math.min(inputWidth / width, inputHeight / height);
-  const innerWidth = Math.min(inputWidth, Math.max(1, roundEven(width * scale)));
-  const innerHeight = Math.min(inputHeight, Math.max(1, roundEven(height * scale)));
+  if (!(rule in RULES)) throw new Error(`resize rule '${rule}' is unknown`);
+  const across = inputWidth / width;
+  const down = inputHeight / height;
+  const most = Math.min(across, down) * RULES[rule];
+  const innerWidth = Math.min(inputWidth, Math.max(1, roundEven(width * Math.min(across, most))));
+  const innerHeight = Math.min(inputHeight, Math.max(1, roundEven(height * Math.min(down, most))));
   return {
     width, height, innerWidth, innerHeight,
     scaleX: innerWidth / width, scaleY: innerHeight / height,
