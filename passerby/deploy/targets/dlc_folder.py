@@ -18,7 +18,7 @@ from passerby.spec import ModelSpec
 
 RESIZING = {
     "stretch": "stretching it",
-    "bounded": f"stretching it, one side by at most {BOUND:g} times the other, and filling what is left with grey ({GREY})",
+    "bounded": f"stretching it, one side at most {BOUND:g} times the other, and filling the rest with grey ({GREY})",
     "letterbox": f"fitting it and filling with grey ({GREY})",
 }
 HERE = Path(__file__).resolve().parent
