@@ -17,9 +17,7 @@ from passerby.errors import SettingError, did_you_mean
 from passerby.geometry.boxes import Floats, clip
 
 Pixels = NDArray[np.uint8]
-BOUND = (
-    1.25  # the usual shapes of pictures, 4:3 to 16:9, fill a 3:2 input; upright and square ones are not pressed flat
-)
+BOUND = 1.25  # 4:3 to 16:9 fill a 3:2 input; upright and square pictures are not pressed flat
 BOUNDS = {"stretch": math.inf, "bounded": BOUND, "letterbox": 1.0}  # most that one side may be scaled over the other
 RULES = tuple(BOUNDS)
 GREY = 114  # the padding of YOLO's letterbox, near the mean of natural pictures
