@@ -115,11 +115,16 @@ RECORDS = {
     "head384": "384 x 384 on a shortened trunk, 586.4 M multiply-adds (decision 0007)",
     "head416": "MobileNetV1 0.5, 416 x 416, 617.9 M multiply-adds; stopped in epoch 7 of 35 (decision 0016)",
     "head512": "MobileNetV1 0.5, 512 x 336, 617.2 M multiply-adds (decision 0016): recipe `head-f38`",
-    "head_tiny": "MobileNetV1 0.25, 464 x 304, 140.7 M multiply-adds: recipe `head-tiny`",
+    "head_tiny": "MobileNetV1 0.25, 464 x 304, 140.7 M multiply-adds: recipe `head-tiny-f38`",
     "head512_atss": "recipe `head-f38` gone on with: 15 epochs at 0.0005, positives by ATSS (`optimiser.assign`)",
     "h960": "MobileNetV1 0.25, 960 x 640, 606.1 M multiply-adds, begun from `head_tiny` (decision 0016)",
     "h576": "MobileNetV1 0.5, 576 x 384, a map at stride 4, 592.6 M multiply-adds, begun from `head512` "
-    "(decision 0018): recipe `head`",
+    "(decision 0018): recipe `head-first`",
+    "h576d": "the same cost with one more block at stride 32 and one fewer at 16, begun from `h576` (decision 0019): "
+    "recipe `head`",
+    "tiny512": "MobileNetV1 0.25, 512 x 336, a map at stride 4, 150.0 M multiply-adds, begun from `head_tiny`; stopped "
+    "in epoch 26 of 40 (decision 0019)",
+    "tiny512b": "gone on with `tiny512`, no block frozen, soft suppression (decision 0019): recipe `head-tiny`",
 }
 
 

@@ -1,45 +1,41 @@
-"""head-tiny: `head` at less than a quarter of its cost; MobileNetV1 0.25 SSD-Lite, 464 x 304, under 150 M.
+"""head-tiny: heads at a quarter of the cost of `head`; MobileNetV1 0.25 SSD-Lite, 512 x 336, with a map at stride 4.
 
-Command   passerby train head-tiny --set data.root=DIR
+As `head` is to `head-f38` (docs/decisions/0018 and 0019), at 150 M multiply-adds.
+Commands  passerby train head-tiny-f38 --set data.root=DIR
+          passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-f38/best.safetensors
+              --set optimiser.freeze=3 --set run.epochs=40 --out runs/head-tiny-first     (stopped after epoch 24)
+          passerby train head-tiny --set data.root=DIR      (begins with runs/head-tiny-first)
           DIR holds scut_head/ (Pascal VOC layout) and weights/mobilenet_v1_w025.safetensors
 """
 
-from passerby.recipe import Augment, Data, Model, Optimiser, Recipe, Run
+from dataclasses import replace
 
-RECIPE = Recipe(
+from passerby.recipe import Run
+from passerby.recipes.head_tiny_f38 import RECIPE as F38
+
+RECIPE = replace(
+    F38,
     name="head-tiny",
-    model=Model(
+    model=replace(
+        F38.model,
         name="head-tiny",
-        labels=("head",),
-        width=464,
-        height=304,
-        backbone="mobilenet_v1",
-        width_multiplier=0.25,
+        width=512,
+        height=336,
+        resize="bounded",
+        blocks=(1, 2, 2, 2, 2),
+        layout="f75",
         shapes=(  # those of `head`, in this input
-            ((9.2, 11.0), (14.6, 16.3), (21.8, 23.7), (32.2, 35.3)),
-            ((41.7, 45.3), (56.2, 61.6)),
-            ((76.1, 84.3), (104.2, 115.1)),
-            ((140.5, 155.0), (199.4, 226.6)),
+            ((7.6, 8.9), (12.4, 14.7)),
+            ((18.2, 21.3), (26.7, 30.2)),
+            ((40.9, 44.4), (56.9, 62.2)),
+            ((78.2, 86.2), (107.6, 119.1)),
+            ((146.7, 161.8), (208.9, 235.6)),
         ),
-        fusion=40,
-        weights="weights/mobilenet_v1_w025.safetensors",
+        fusion=44,  # the widest that stays under 150 M multiply-adds
+        nms="soft",
+        nms_iou=0.4,
+        start="runs/head-tiny-first/best.safetensors",
     ),
-    data=Data(
-        train=("voc:scut_head#train_A,train_B",),
-        val=("voc:scut_head#val_B",),
-        licence="SCUT-HEAD: free to the academic community for research purpose only",
-    ),
-    augment=Augment(crop=0.5, crop_scale=(0.4, 1.0), expand=0.3, expand_scale=1.5),
-    optimiser=Optimiser(
-        kind="adamw",
-        rate=1e-3,
-        decay=0.05,
-        freeze=3,  # the first blocks cost a third of the step on a CPU
-        match_iou=0.4,
-        quality=True,
-        box_loss="giou",
-        box_weight=2.0,
-        average=0.998,
-    ),
-    run=Run(epochs=40, batch=16, evaluate_every=5),
+    optimiser=replace(F38.optimiser, assign="atss", freeze=0),
+    run=Run(epochs=30, batch=16, evaluate_every=4),
 )
