@@ -19,24 +19,15 @@ HEADS = {  # x0 y0 x1 y1, drawn by eye
 }
 
 
-@pytest.mark.parametrize(
-    ("model", "name"), [("head", "astronaut.jpg"), ("head-f38", "astronaut.jpg"), ("head-f38", "grace_hopper.jpg")]
-)
+@pytest.mark.parametrize("model", ["head", "head-f38"])
+@pytest.mark.parametrize("name", HEADS)
 def test_the_best_detection_of_a_portrait_is_its_head(model, name):
     found = Detector(model, engine="onnxruntime")(PICTURES / name)
     assert found.names == ("head",)
     overlaps = iou(found.boxes, np.array([HEADS[name]], np.float32))[:, 0]
     assert overlaps[0] > 0.6, found.to_list()
     assert (overlaps > 0.45).sum() == 1  # what suppression leaves of one head
-    assert len(found) <= 2  # a part of the shuttle, and half of the admiral's face, are false alarms
-
-
-def test_the_card_is_right_about_the_portrait_that_head_finds_in_halves():
-    found = Detector("head", engine="onnxruntime")(PICTURES / "grace_hopper.jpg")
-    assert len(found) == 2
-    around = np.concatenate([found.boxes[:, :2].min(0), found.boxes[:, 2:].max(0)])[None]
-    assert iou(around, np.array([HEADS["grace_hopper.jpg"]], np.float32))[0, 0] > 0.6
-    assert iou(found.boxes[:1], found.boxes[1:])[0, 0] < 0.2
+    assert len(found) <= 2  # one false alarm beside it
 
 
 def test_facts_in_the_file_are_those_of_the_recipe():
@@ -47,6 +38,7 @@ def test_facts_in_the_file_are_those_of_the_recipe():
     assert spec.name == "head"
     assert spec.labels == recipe.model.labels
     assert (spec.height, spec.width, spec.resize) == (recipe.model.height, recipe.model.width, recipe.model.resize)
+    assert (spec.nms, spec.nms_iou) == (recipe.model.nms, recipe.model.nms_iou)
     assert spec.network["fusion"] == recipe.model.fusion
     assert sum(len(m) for m in spec.anchors) == 36_828
     assert [(m.columns, m.rows) for m in spec.anchors] == [(144, 96), (72, 48), (36, 24), (18, 12), (9, 6)]
@@ -65,6 +57,7 @@ def test_the_other_detectors_are_what_their_recipes_and_cards_say(name, macs):
     spec, recipe = read_spec(path), load_recipe(name)
     assert (spec.name, spec.labels) == (name, recipe.model.labels)
     assert (spec.height, spec.width) == recipe.model.input_size()
+    assert (spec.resize, spec.nms, spec.nms_iou) == (recipe.model.resize, recipe.model.nms, recipe.model.nms_iou)
     assert sum(x.macs for x in spec.layers) <= macs
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     assert f"{spec.threshold:.3f}" in card
