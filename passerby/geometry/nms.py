@@ -113,14 +113,15 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found
 
     Bodla et al. 2017, "Soft-NMS", equation 2 (linear).
     """
-    stay = _may_stay(boxes, scores, floor, threshold)
-    boxes, left = boxes[stay], scores[stay]
+    if len(boxes) > BLOCK:
+        stay = _may_stay(boxes, scores, floor, threshold)
+        boxes, scores = boxes[stay], scores[stay]
     overlaps = iou(boxes, boxes)
     near = overlaps > threshold
     np.fill_diagonal(near, False)
     crowd = near.any(axis=1)  # the others are as they were
-    values = np.where(crowd, np.float32(-1), left)
-    left = np.where(crowd, left, np.float32(-1))  # under 0: taken
+    values = np.where(crowd, np.float32(-1), scores)
+    left = np.where(crowd, scores, np.float32(-1))  # under 0: taken
     fade = np.where(near, 1 - overlaps, np.float32(1))
     while len(left) and left[best := int(left.argmax())] >= floor and left[best] >= 0:
         values[best] = left[best]

@@ -18,6 +18,7 @@ import pytest
 from passerby import Detector
 from passerby.live.scene import LineSpec, Scene, ZoneSpec
 from passerby.live.watch import LOW, Watcher
+from passerby.runtime.model_file import find_model, read_spec
 
 RATE = 10  # frames a second
 STEP = 2  # every second frame is looked at, as a machine does that is not quick enough
@@ -67,8 +68,7 @@ def found(shared):
     path = shared / "data" / "video" / "one-by-one-person-detection.mp4"
     if not path.is_file():
         pytest.skip(f"no {path.name}")
-    # people come near: `head` sees large heads in halves, and makes eight identities of the six
-    detector, video = Detector("head-f38", engine="onnxruntime"), cv2.VideoCapture(str(path))
+    detector, video = Detector("head", engine="onnxruntime"), cv2.VideoCapture(str(path))
     found, number = {}, 0
     while video.grab():
         if number % STEP == 0:
@@ -80,7 +80,7 @@ def found(shared):
 
 def watch(found, order):
     """Events by frame, when each identity was there, and the last picture's counts."""
-    watcher, events, frames = Watcher(SCENE, threshold=0.35), [], {}
+    watcher, events, frames = Watcher(SCENE, threshold=read_spec(find_model("head")).threshold), [], {}
     for k, number in enumerate(order):
         seen = watcher.see(found[number], k * STEP / RATE, *SIZE)
         events += [(number, event) for event in seen.events]
