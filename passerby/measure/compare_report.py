@@ -178,7 +178,7 @@ def _million(count: int | None) -> float:
 
 def _suppression(r: Result) -> str:
     s = r.report.settings
-    soft = "soft, " if s.get("nms") == "soft" else ""
+    soft = "soft " if s.get("nms") == "soft" else ""
     return "its own" if s["nms_iou"] is None else f"{soft}at IoU {s['nms_iou']:g}"
 
 

@@ -23,7 +23,7 @@ def run(name: str, *arguments: str) -> str:
 def test_count_heads_says_a_number_for_each_portrait():
     astronaut, hopper = run("count_heads.py", *map(str, PICTURES)).splitlines()
     assert "astronaut.jpg: " in astronaut
-    assert re.search(r"grace_hopper\.jpg: [12] heads", hopper)  # one or both halves of her face, by precision
+    assert re.search(r"grace_hopper\.jpg: 1 heads?,", hopper)
 
 
 def test_any_callable_can_be_judged(tmp_path):
