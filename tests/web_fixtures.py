@@ -134,7 +134,7 @@ def client(site):
 def picture_bytes(make_pixels):
     """Makes an encoded picture: extension, width, height -> bytes."""
 
-    def make(kind=".jpg", width=600, height=300):
+    def make(kind=".jpg", width=600, height=400):
         done, data = cv2.imencode(kind, make_pixels(width, height))
         assert done
         return data.tobytes()

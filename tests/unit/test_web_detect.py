@@ -21,8 +21,8 @@ from passerby.web.app import create_app
 from passerby.web.server import PageServer
 from passerby.web.uploads import declared_size, kind_of
 
-FOUND = [{"box": [120.0, 60.0, 180.0, 120.0], "score": 0.9, "label": "head"}]  # of 600 x 300
-MORE = {"box": [300.0, 150.0, 360.0, 210.0], "score": 0.25, "label": "head"}
+FOUND = [{"box": [120.0, 80.0, 180.0, 160.0], "score": 0.9, "label": "head"}]  # of 600 x 400
+MORE = {"box": [300.0, 200.0, 360.0, 280.0], "score": 0.25, "label": "head"}
 
 
 def png_of(width, height, data=b"x\x9cc\x00\x00\x00\x01\x00\x01"):
@@ -39,7 +39,7 @@ def png_of(width, height, data=b"x\x9cc\x00\x00\x00\x01\x00\x01"):
 def test_every_kind_of_picture_is_answered(client, picture_bytes, kind):
     answer = post(client, picture_bytes(kind), "application/octet-stream")
     assert answer.status_code == 200
-    assert answer.json() == {"source": "upload", "frame": 0, "width": 600, "height": 300, "detections": FOUND}
+    assert answer.json() == {"source": "upload", "frame": 0, "width": 600, "height": 400, "detections": FOUND}
 
 
 def test_the_answer_is_a_line_of_detect_json(cli, tiny_model, tmp_path, make_picture):

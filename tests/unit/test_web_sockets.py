@@ -53,9 +53,9 @@ def test_a_picture_is_looked_at_and_followed(talk, picture_bytes):
     assert list(row) == [
         "time", "width", "height", "model", "ms", "detections", "events", "people", "total", "lines", "zones",
     ]  # fmt: skip
-    assert (row["time"], row["width"], row["height"], row["model"]) == (0.2, 600, 300, "head")
+    assert (row["time"], row["width"], row["height"], row["model"]) == (0.2, 600, 400, "head")
     assert row["ms"] > 0
-    assert row["detections"] == [{"box": [120.0, 60.0, 180.0, 120.0], "score": 0.9, "label": "head", "id": 1}]
+    assert row["detections"] == [{"box": [120.0, 80.0, 180.0, 160.0], "score": 0.9, "label": "head", "id": 1}]
     assert (row["people"], row["total"]) == (1, 1)
 
 

@@ -3,7 +3,7 @@
 // The browser's own drawImage is no help: how it scales is not specified, and a network sees the difference.
 
 const GREY = 114; // what is left is filled with
-const RULES = { stretch: Infinity, bounded: 1.25, letterbox: 1 }; // most that one side may be scaled over the other
+const RULES = { stretch: Infinity, bounded: 1.25, letterbox: 1 }; // most that one side is scaled over the other
 const AREA_FROM = 2.5; // past this shrink pixels are averaged: bilinear would skip some
 const ONE = 2048; // 1.0 in OpenCV's fixed-point weights (11 bits)
 
@@ -19,7 +19,7 @@ export function roundEven(value) {
 
 /**
  * Where a width x height picture lands in the input: input = picture * scale + pad, pixels.
- * rule: "stretch" fills the input, "letterbox" keeps the shape, "bounded" stretches a little; a padded picture is centred.
+ * rule: "stretch" fills the input, "letterbox" keeps the shape, "bounded" stretches a little; what is padded is centred.
  */
 export function place(width, height, inputWidth, inputHeight, rule) {
   if (!(rule in RULES)) throw new Error(`resize rule '${rule}' is unknown`);
