@@ -19,7 +19,7 @@ export function roundEven(value) {
 
 /**
  * Where a width x height picture lands in the input: input = picture * scale + pad, pixels.
- * rule: "stretch" fills the input, "letterbox" keeps the shape, "bounded" stretches a little; what is padded is centred.
+ * rule: "stretch" fills the input, "letterbox" keeps the shape, "bounded" stretches a little; the picture is centred.
  */
 export function place(width, height, inputWidth, inputHeight, rule) {
   if (!(rule in RULES)) throw new Error(`resize rule '${rule}' is unknown`);
