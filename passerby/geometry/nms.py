@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.errors import SettingError, did_you_mean
-from passerby.geometry.boxes import Floats, iou, to_centres
+from passerby.geometry.boxes import Floats, iou, iou_of, to_centres
 
 Found = tuple[Floats, Floats]  # boxes (K, 4) and scores (K,) of one class, highest score first
 BLOCK = 64  # highest scores of those left that are settled at a time
-CANDIDATES = 1000  # highest scores a class that enter suppression; bounds time on a crowded picture
+TABLE = 400  # boxes of which every pair's overlap is worked out at once; of more only those of a box that is taken
+CANDIDATES = 2000  # highest scores a class that enter suppression; bounds time on a crowded picture
 
 
 def nms(boxes: Floats, scores: Floats, threshold: float, limit: int = CANDIDATES) -> NDArray[np.intp]:
@@ -91,7 +92,7 @@ def suppress(
     for c in range(scores.shape[1]):
         candidates = np.flatnonzero(scores[:, c] >= floor)
         order = candidates[np.argsort(-scores[candidates, c], kind="stable")[:CANDIDATES]]
-        found, values = METHODS[method](boxes[order], scores[order, c], floor, threshold)
+        found, values = METHODS[method](boxes[order], scores[order, c], floor, threshold, keep)
         kept.append((found, values, np.full(len(values), c)))
     if len(kept) == 1:  # sorted already; every call of numpy counts beside a network of milliseconds
         found, values, labels = kept[0]
@@ -101,14 +102,14 @@ def suppress(
     return found[best], values[best], labels[best]
 
 
-def hard(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+def hard(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int) -> Found:
     """Greedy suppression of one class by IoU; boxes (N, 4) and scores (N,) highest first, as in all of METHODS."""
-    del floor
+    del floor, keep
     rows = sorted_nms(boxes, threshold)
     return boxes[rows], scores[rows]
 
 
-def soft(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int) -> Found:
     """Scores times 1 - IoU where a box overlaps one that was taken by more than the threshold; none goes at once.
 
     Bodla et al. 2017, "Soft-NMS", equation 2 (linear).
@@ -116,20 +117,15 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found
     if len(boxes) > BLOCK:
         stay = _may_stay(boxes, scores, floor, threshold)
         boxes, scores = boxes[stay], scores[stay]
-    overlaps = iou(boxes, boxes)
-    near = overlaps > threshold
-    np.fill_diagonal(near, False)
-    crowd = near.any(axis=1)  # the others are as they were
-    values = np.where(crowd, np.float32(-1), scores)
-    left = np.where(crowd, scores, np.float32(-1))  # under 0: taken
-    fade = np.where(near, 1 - overlaps, np.float32(1))
-    while len(left) and left[best := int(left.argmax())] >= floor and left[best] >= 0:
-        values[best] = left[best]
-        left = np.where(left < 0, left, left * fade[best])
+    table = iou(boxes, boxes) if len(boxes) <= TABLE else None
+    left, rows, values = scores.copy(), list[int](), list[np.float32]()
+    while len(rows) < min(keep, len(boxes)) and left[best := int(left.argmax())] >= max(floor, 0):
+        rows.append(best)
+        values.append(left[best])
+        shared = iou_of(boxes, boxes[best]) if table is None else table[best]
+        left = np.where((shared > threshold) & (left > 0), left * (1 - shared), left)
         left[best] = -1
-    rows = np.flatnonzero((values >= floor) & (values >= 0))
-    rows = rows[np.argsort(-values[rows], kind="stable")]
-    return boxes[rows], values[rows]
+    return boxes[rows].reshape(-1, 4), np.array(values, np.float32)
 
 
 def _may_stay(boxes: Floats, scores: Floats, floor: float, threshold: float) -> NDArray[np.bool_]:
@@ -142,13 +138,13 @@ def _may_stay(boxes: Floats, scores: Floats, floor: float, threshold: float) -> 
     return np.asarray(lowered >= floor * (1 - 1e-5), np.bool_)
 
 
-def diou(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+def diou(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int) -> Found:
     """Greedy suppression by IoU - (distance of the centres / diagonal of the hull) squared.
 
     Boxes of two objects, one behind the other, have their centres apart. Zheng et al. 2020, "Distance-IoU loss",
     section 3.5.
     """
-    del floor
+    del floor, keep
     centres = to_centres(boxes)[:, :2]
     low = np.minimum(boxes[:, None, :2], boxes[:, :2])
     high = np.maximum(boxes[:, None, 2:], boxes[:, 2:])
@@ -158,12 +154,12 @@ def diou(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found
     return boxes[rows], scores[rows]
 
 
-def voting(boxes: Floats, scores: Floats, floor: float, threshold: float) -> Found:
+def voting(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int) -> Found:
     """Greedy suppression; each box that stays becomes the mean, weighted by score, of all that overlap it by more.
 
     Gidaris and Komodakis 2015, "Object detection via a multi-region CNN", section 5 (box voting).
     """
-    del floor
+    del floor, keep
     near = iou(boxes, boxes) > threshold
     rows = greedy_rows(near)
     votes = np.where(near[rows], scores, np.float32(0))
@@ -181,7 +177,7 @@ def greedy_rows(near: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.flatnonzero(alive)
 
 
-METHODS: dict[str, Callable[[Floats, Floats, float, float], Found]] = {
+METHODS: dict[str, Callable[[Floats, Floats, float, float, int], Found]] = {
     "hard": hard,
     "soft": soft,
     "diou": diou,

@@ -12,7 +12,7 @@
 
 #include "model.h"
 
-#define CANDIDATES 1000 /* highest scores a class that enter suppression */
+#define CANDIDATES 2000 /* highest scores a class that enter suppression */
 
 typedef struct {
     float x0, y0, x1, y1, score;

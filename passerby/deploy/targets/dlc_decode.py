@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-CANDIDATES = 1000  # highest scores a class that enter suppression
+CANDIDATES = 2000  # highest scores a class that enter suppression
 
 
 def read_outputs(folder: Path, model: dict[str, Any]) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@
 
 export { fit, place, scaleTo } from "./resize.js";
 
-const CANDIDATES = 1000; // highest scores a class that enter suppression
+const CANDIDATES = 2000; // highest scores a class that enter suppression
 const METADATA_PROPS = 14; // field of ModelProto, onnx.proto3
 const round = Math.fround; // numpy's float32
 
