@@ -13,7 +13,7 @@ from passerby.deploy.targets import MAKERS, TARGETS, target_of
 from passerby.deploy.targets.base import Job, need_able
 from passerby.deploy.targets.export import default_out, export_to
 from passerby.errors import MissingExtraError, ModelError, OutputError, ParityError, SettingError
-from passerby.runtime.model_file import read_spec
+from passerby.runtime.model_file import read_spec, write_spec
 from passerby.runtime.session import open_engine
 
 onnx = pytest.importorskip("onnx")
@@ -78,6 +78,18 @@ def test_suppressed_boxes_come_best_first_and_none_is_under_the_floor(make, tmp_
     assert scores.min() >= np.float32(0.2)
     assert boxes.shape == (len(scores), 4)
     assert set(labels.tolist()) == {0}
+
+
+def test_a_soft_model_with_suppression_inside_is_hard_and_judged_against_hard(tiny_model, tiny_spec, tmp_path):
+    soft = tiny_spec.with_(nms="soft", nms_iou=0.05, threshold=0.05)
+    write_spec(tiny_model, soft, tmp_path / "soft.onnx")
+    job = Job(tmp_path / "soft.onnx", soft, tmp_path / "out.onnx", outputs="nms")
+    done = export_to("onnx", TARGETS["onnx"], MAKERS["onnx"], job)
+    assert read_spec(tmp_path / "out.onnx").nms == "hard"
+    assert done.certificate is not None
+    shown = done.certificate.record()["shown"]
+    assert shown["before"] > 3
+    assert (shown["lost"], shown["gained"]) == (0, 0)
 
 
 def test_where_suppression_is_inside_there_is_no_map_of_where(make, tmp_path, make_pixels):

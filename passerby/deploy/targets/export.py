@@ -15,7 +15,7 @@ from passerby.deploy.targets.base import Job, Made, Target, need_able, need_inst
 from passerby.deploy.targets.examples import draw_examples
 from passerby.errors import OutputError, ParityError, SettingError
 from passerby.records import SampleSet
-from passerby.runtime.detector import as_input
+from passerby.runtime.detector import Detector, as_input
 from passerby.runtime.formats import FORMATS
 from passerby.runtime.localiser import model_of, open_model
 from passerby.runtime.model_file import write_spec
@@ -87,6 +87,8 @@ def _prove(
     progress: Callable[[int, int], None] | None,
 ) -> Certificate:
     before = open_model(job.model, FLOOR, "onnxruntime")
+    if isinstance(before, Detector):
+        before.nms = made.spec.nms  # a graph that suppresses inside knows one way, whatever the model's own
     after: Predictor
     if made.engine:
         after = model_of(made.spec, made.engine, FLOOR)
