@@ -144,17 +144,18 @@ def tell_recipe(recipe: str, as_json: bool) -> None:
 
 def facts_of(spec: ModelSpec) -> str:
     """Input, default boxes, settings and provenance, for people."""
+    from passerby.measure.report import suppression_of
+
     localises = spec.task == "localise"
     gives = "a score of the whole picture, and maps" if localises else f"{sum(map(len, spec.anchors)):,} default boxes"
     lines = [f"input {spec.width} x {spec.height} RGB bytes, {spec.resize}; {gives}"]
     for a in spec.anchors:
         sizes = ", ".join(f"{w:.1f} x {h:.1f}" for w, h in a.sizes)
         lines.append(f"  {a.columns:>3} x {a.rows:<3} cells: {sizes} px")
-    soft = " (soft)" if spec.nms == "soft" else ""
     how = (
         f"regions from {spec.map_threshold:g} of a map's range"
         if localises
-        else f"suppression{soft} at IoU {spec.nms_iou:g}; at most {spec.max_detections} detections"
+        else f"{suppression_of(vars(spec))}; at most {spec.max_detections} detections"
     )
     lines.append(f"threshold {spec.threshold:g}; {how}")
     for group in (spec.network, spec.provenance):

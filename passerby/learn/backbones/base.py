@@ -24,12 +24,14 @@ class Backbone(nn.Module, ABC):
     features  its entries in the order they run, named as in published weights; what `freeze` counts
     idle      first words of the names that a weights file may lack: they start at random then
     places    (stage, block) of each entry of `features`, where a trunk can have fewer blocks than the published one
+    published the places of the published one
 
     A row of BACKBONES is called with the width multiplier, the depth multiplier, `blocks`, `last` and `expand` (see
     `recipe.Model`), and raises SettingError naming the field that it has no use for.
     """
 
     strides: ClassVar[tuple[int, ...]]
+    published: ClassVar[Places] = ()
     idle: ClassVar[tuple[str, ...]] = ()
     channels: tuple[int, ...]
     features: nn.ModuleList
@@ -40,12 +42,24 @@ class Backbone(nn.Module, ABC):
     def forward(self, x: Tensor) -> list[Tensor]:
         """The maps of a batch."""
 
-    @abstractmethod
     def own_names(self, source: Mapping[str, Tensor], places: Places = ()) -> dict[str, Tensor]:
         """Tensors of a weights file under the names, and in the shapes, that they have here; others may be in it.
 
+        A trunk of fewer blocks takes the first ones of each stage.
         places  of the trunk that the weights are of; none: the published one's
         """
+        theirs = {place: entry for entry, place in enumerate(places or self.published)}
+        return {
+            f"features.{mine}.{name.removeprefix(f'features.{theirs[place]}.')}": tensor
+            for mine, place in enumerate(self.places)
+            if place in theirs
+            for name, tensor in self._part(source, theirs[place], mine).items()
+        }
+
+    def _part(self, source: Mapping[str, Tensor], entry: int, mine: int) -> dict[str, Tensor]:
+        """The tensors of one entry of a weights file, for the entry `mine` here."""
+        del mine
+        return {name: tensor for name, tensor in source.items() if name.startswith(f"features.{entry}.")}
 
     def freeze(self, blocks: int) -> None:
         """Keep the first `blocks` entries of `features` as they are: no gradient, batch norm in evaluation mode."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -13,6 +13,17 @@ from passerby.learn.backbones.mobilenet_v2 import conv, scaled
 # channels and stride of each depthwise-separable block after the stem: Howard et al. 2017, table 1
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 AT_STRIDE = (1, 2, 2, 6, 2)  # how many of them end at stride 2, 4, 8, 16 and 32
+
+
+def _places(blocks: Sequence[int]) -> Places:
+    """(stride, block) of each entry of a trunk; the stem is (-1, 0)."""
+    counts = list(blocks) or list(AT_STRIDE)
+    if len(counts) != len(AT_STRIDE) or any(not 1 <= n <= most for n, most in zip(counts, AT_STRIDE, strict=True)):
+        raise SettingError(
+            f"model.blocks: {counts}: mobilenet_v1 wants {len(AT_STRIDE)} numbers, how many blocks at stride 2, 4, 8, "
+            f"16 and 32: at least 1, at most the published {list(AT_STRIDE)}"
+        )
+    return ((-1, 0), *((stage, block) for stage, n in enumerate(counts) for block in range(n)))
 
 
 class MobileNetV1(Backbone):
@@ -29,6 +40,7 @@ class MobileNetV1(Backbone):
     """
 
     strides = (4, 8, 16, 32)
+    published = _places(())
 
     def __init__(
         self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False, expand: int = 6
@@ -39,7 +51,7 @@ class MobileNetV1(Backbone):
         channels, stride = scaled(32, width), 2
         layers: list[nn.Module] = [conv(3, channels, 3, 2)]
         ends: dict[int, tuple[int, int]] = {}  # stride -> its last entry, and that one's channels
-        for base, step in (BLOCKS[PUBLISHED.index(place) - 1] for place in self.places[1:]):
+        for base, step in (BLOCKS[self.published.index(place) - 1] for place in self.places[1:]):
             outputs = scaled(base, width)
             layers.append(nn.Sequential(conv(channels, channels, 3, step, channels), conv(channels, outputs, 1)))
             channels, stride = outputs, stride * step
@@ -55,28 +67,3 @@ class MobileNetV1(Backbone):
             if i in self._taps:
                 maps.append(x)
         return maps
-
-    def own_names(self, source: Mapping[str, Tensor], places: Places = ()) -> dict[str, Tensor]:
-        """A trunk of fewer blocks takes the first ones at each stride."""
-        theirs = {place: entry for entry, place in enumerate(places or PUBLISHED)}
-        return {
-            f"features.{mine}.{name.removeprefix(f'features.{theirs[place]}.')}": tensor
-            for mine, place in enumerate(self.places)
-            if place in theirs
-            for name, tensor in source.items()
-            if name.startswith(f"features.{theirs[place]}.")
-        }
-
-
-def _places(blocks: Sequence[int]) -> Places:
-    """(stride, block) of each entry of a trunk; the stem is (-1, 0)."""
-    counts = list(blocks) or list(AT_STRIDE)
-    if len(counts) != len(AT_STRIDE) or any(not 1 <= n <= most for n, most in zip(counts, AT_STRIDE, strict=True)):
-        raise SettingError(
-            f"model.blocks: {counts}: mobilenet_v1 wants {len(AT_STRIDE)} numbers, how many blocks at stride 2, 4, 8, "
-            f"16 and 32: at least 1, at most the published {list(AT_STRIDE)}"
-        )
-    return ((-1, 0), *((stage, block) for stage, n in enumerate(counts) for block in range(n)))
-
-
-PUBLISHED = _places(())

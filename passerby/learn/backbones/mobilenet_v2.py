@@ -81,6 +81,7 @@ class MobileNetV2(Backbone):
     """
 
     strides = (4, 8, 16, 32)
+    published = PUBLISHED
 
     def __init__(
         self, width: float = 1.0, depth: float = 1.0, blocks: Sequence[int] = (), last: bool = False, expand: int = 6
@@ -127,17 +128,7 @@ class MobileNetV2(Backbone):
                 x = block(x)
         return [*maps, x]
 
-    def own_names(self, source: Mapping[str, Tensor], places: Places = ()) -> dict[str, Tensor]:
-        """A trunk of fewer blocks takes the first blocks of each stage."""
-        theirs = {place: entry for entry, place in enumerate(places or PUBLISHED)}
-        return {
-            f"features.{mine}.{name.removeprefix(f'features.{theirs[place]}.')}": tensor
-            for mine, place in enumerate(self.places)
-            if place in theirs
-            for name, tensor in self._narrowed(source, theirs[place], mine).items()
-        }
-
-    def _narrowed(self, source: Mapping[str, Tensor], entry: int, mine: int) -> dict[str, Tensor]:
+    def _part(self, source: Mapping[str, Tensor], entry: int, mine: int) -> dict[str, Tensor]:
         """The tensors of one entry of a weights file; where the block here is narrower inside, its weightiest channels.
 
         A channel inside a block weighs as much as it adds to the block's output: the scale that the depthwise

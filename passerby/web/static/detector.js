@@ -39,10 +39,10 @@ function hard(boxes, rows, floor, threshold) {
 }
 
 /** Scores times 1 - IoU where a box overlaps one that was taken; what falls under the floor goes. */
-function soft(boxes, rows, floor, threshold) {
+function soft(boxes, rows, floor, threshold, keep) {
   const left = rows.slice();
   const kept = [];
-  while (left.length) {
+  while (left.length && kept.length < keep) {
     const best = left.reduce((top, one, i) => (one.score > left[top].score ? i : top), 0);
     const [taken] = left.splice(best, 1);
     if (taken.score < floor) break;
@@ -69,7 +69,9 @@ export function suppress(boxes, scores, classes, floor, threshold, keep, method)
     for (let row = 0; row * classes < scores.length; row++) if (scores[row * classes + label] >= least) rows.push(row);
     const best = byScore(rows, (r) => scores[r * classes + label]).slice(0, CANDIDATES)
       .map((row) => ({ row, score: scores[row * classes + label] }));
-    for (const { row, score } of settled(boxes, best, least, round(threshold))) found.push({ row, label, score });
+    for (const { row, score } of settled(boxes, best, least, round(threshold), keep)) {
+      found.push({ row, label, score });
+    }
   }
   return found.map((f, order) => ({ f, order }))
     .sort((a, b) => b.f.score - a.f.score || a.order - b.order).slice(0, keep).map(({ f }) => f);
