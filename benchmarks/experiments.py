@@ -2,7 +2,8 @@
 
 A row changes one thing of the quick base: benchmarks/experiments_base.py on a narrow network that trains in minutes.
 Rows are trained by `passerby train` into runs/experiments/NAME-SEED, and go on where they stopped when this is started
-again. A row that is there is not trained anew. The score is that of the last epoch: none is picked by what it scores.
+again. A row that is there is not trained anew, nor, with --missing, one that the results have
+from another machine. The score is that of the last epoch: none is picked by what it scores.
 
 python benchmarks/experiments.py --root DIR [--only NAME]... [--list] [--collect]
 where DIR holds data/scut_head and weights/; a training that stopped is begun again with the same command
@@ -47,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="holds data/scut_head and weights/")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this row; may be repeated")
+    parser.add_argument("--missing", action="store_true", help="only rows that the committed results do not have")
     parser.add_argument("--list", action="store_true", help="print the commands and stop")
     parser.add_argument("--collect", action="store_true", help="gather what is there, and stop")
     given = parser.parse_args()
@@ -54,6 +56,9 @@ def main() -> None:
         collect()
         return
     rows = [known(name) for name in given.only] if given.only else ROWS
+    if given.missing:
+        there = {row["name"] for row in json.loads(RESULT.read_text())["rows"]} if RESULT.exists() else set()
+        rows = [row for row in rows if row.name not in there]
     # Second seeds come last: a table with every row is worth more than half of one with bars.
     jobs = [Job(row, row.seeds[k]) for k in range(3) for row in rows if k < len(row.seeds)]
     for job in jobs:
@@ -106,10 +111,16 @@ def measure(out: Path, root: Path, row: Row) -> dict[str, object]:
 
 
 def collect() -> None:
-    """Every result that is there -> benchmarks/results/experiments.json."""
+    """Every result that is there -> benchmarks/results/experiments.json; what was trained elsewhere stays in it."""
+    before = json.loads(RESULT.read_text()) if RESULT.exists() else {"rows": [], "records": []}
+    kept = {row["name"]: row for row in before["rows"]}
+    told = {record["name"]: record for record in before["records"]}
     rows: list[dict[str, object]] = []
     for row in ROWS:
         found = {s: p for s in row.seeds if (p := RUNS / f"{row.name}-{s}" / "result.json").exists()}
+        if len(found) < len(kept.get(row.name, {}).get("seeds", ())):
+            rows.append(kept[row.name])
+            continue
         if not found:
             continue
         results = [json.loads(p.read_text()) for p in found.values()]
@@ -134,7 +145,7 @@ def collect() -> None:
         "command": "python benchmarks/experiments.py --root DIR",
         "base": ["passerby train", BASE, *(f"--set {s}" for s in QUICK)],
         "rows": rows,
-        "records": [record for name, about in RECORDS.items() if (record := read_record(name, about))],
+        "records": [r for name, about in RECORDS.items() if (r := read_record(name, about) or told.get(name))],
     }
     with written_whole(RESULT) as path:
         path.write_text(json.dumps(document, indent=1) + "\n")
