@@ -42,7 +42,9 @@ class Model:
     ratio: float = 1.7
     shapes: tuple[tuple[tuple[float, float], ...], ...] = ()  # what `passerby anchors` proposes
     weights: str = ""  # ImageNet weights of the backbone (safetensors), under data.root; "": random start
-    start: str = ""  # checkpoint (from where you are) whose weights a run begins with; what does not fit starts fresh
+    start: str = (
+        ""  # checkpoint, .onnx file (from where you are) or shipped model that a run begins with the weights of
+    )
     labels: tuple[str, ...] = ("head",)
     loss: str = "focal"  # "mining": softmax, hardest negatives; "sampled": random ones, of two_stage; "cross_entropy"
     proposals: int = 100  # two_stage: boxes of a picture that its second stage looks into
@@ -131,7 +133,7 @@ class Optimiser:
     box_beta: float = 1.0  # where smooth L1 turns from square to straight
     assign: str = "max_iou"  # which default boxes are an object's: or "atss", "task_aligned"
     match_iou: float = 0.5  # max_iou: a default box that overlaps an object by more is its own
-    teacher: str = ""  # checkpoint (from where you are) of a better network with the same default boxes; "": none
+    teacher: str = ""  # checkpoint, .onnx file (from where you are) or shipped model of a better network; "": none
     teacher_weight: float = 1.0  # of what the teacher says, beside the labels
     quantise_aware: bool = False  # round as INT8 does, so that weights get used to it; begin from trained ones (start)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from passerby.errors import ModelError
 from passerby.learn.backbones.base import Places
 from passerby.learn.checkpoint import read_checkpoint
+from passerby.learn.exported import PICTURES, is_exported, load_exported, settle_statistics
 from passerby.learn.network import Detector, Habits, build
+from passerby.pictures import read_picture
+from passerby.records import Sample
+from passerby.runtime.model_file import find_model
 from passerby.spec import ModelSpec
 
 TRUNK = "backbone."
@@ -21,7 +27,7 @@ NAMED = 6  # parts that a start does not have, told by name
 
 @dataclass(frozen=True)
 class Start:
-    """The weights of a checkpoint (the average where there is one), and where they come from.
+    """The weights of a trained network (a checkpoint's average where there is one), and where they come from.
 
     places  of its trunk's blocks, where a trunk can have fewer than the published one
     habits  how its network treats pixels, which one that begins with its weights has to do as well
@@ -64,20 +70,36 @@ class Start:
         return {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
 
 
-def read_start(path: Path) -> Start:
-    """A checkpoint of another run. Raises ModelError when it is missing, cut short, or not one of passerby."""
+def read_start(model: str, samples: Sequence[Sample] = ()) -> Start:
+    """The weights of another run's checkpoint, of an exported .onnx file, or of a shipped model by its name.
+
+    samples  whose pictures settle an exported file's batch norm, which it does not have: `exported.settle_statistics`
+
+    Raises ModelError when the file is missing, cut short, or not one of passerby.
+    """
+    if is_exported(model):
+        return _read_exported(find_model(model), samples)
+    path = Path(model)
     tensors, facts = read_checkpoint(path)
     spec = ModelSpec.from_json(facts["spec"], str(path))
     prefix = "average." if any(k.startswith("average.") for k in tensors) else "network."
     state, recipe = json.loads(facts["state"]), json.loads(facts["recipe"])
-    before = spec.provenance.get("started_from", [])
     run = {"recipe": recipe["name"], "epoch": state["epoch"], "epochs": recipe["run"]["epochs"]}
+    tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return _start(path, build(spec, str(path)), spec, tensors, run)
+
+
+def _read_exported(path: Path, samples: Sequence[Sample]) -> Start:
+    network, spec = load_exported(path)
+    if len(samples):
+        chosen = np.random.default_rng(0).permutation(len(samples))[:PICTURES]
+        settle_statistics(network, spec, [read_picture(samples[int(k)].path) for k in chosen])
+    run = {k: v for k, v in spec.provenance.items() if k in ("recipe", "epoch", "epochs")}
+    return _start(path, network, spec, network.state_dict(), run)
+
+
+def _start(path: Path, network: Detector, spec: ModelSpec, tensors: dict[str, Tensor], run: dict[str, Any]) -> Start:
+    before, had = spec.provenance.get("started_from", []), spec.network
     scores = {k: v for k, v in spec.provenance.items() if k.startswith("val_") or k == "trained_on"}
-    had = spec.network
-    return Start(
-        path,
-        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
-        build(spec, str(path)).backbone.places,
-        Habits(had["padding"], tuple(had["mean"]), tuple(had["std"]), had["epsilon"]),
-        (run | scores, *before),
-    )
+    habits = Habits(had["padding"], tuple(had["mean"]), tuple(had["std"]), had["epsilon"])
+    return Start(path, tensors, network.backbone.places, habits, (run | scores, *before))

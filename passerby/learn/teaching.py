@@ -3,46 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from passerby.errors import SettingError
-from passerby.learn.checkpoint import load_network
-from passerby.learn.network import Detector
+from passerby.geometry.anchors import default_boxes
+from passerby.learn.boxes import corners, offsets_of
+from passerby.learn.exported import fold, load_trained
+from passerby.learn.network import Detector, build
 from passerby.spec import ModelSpec
 
 
-def load_teacher(path: Path, spec: ModelSpec) -> Detector:
-    """The network of a checkpoint, to teach one of `spec`; it does not learn.
+@dataclass(frozen=True)
+class Teacher:
+    """A network that says what a student's default boxes should answer; it does not learn.
 
-    Raises ModelError for a file that is no checkpoint, SettingError naming the first thing in which the two differ
-    that both must share: with other default boxes no row of one is a row of the other.
+    network  at the student's input size; theirs: its spec there, with its own default boxes, a row for each of the
+             student's
+    spec     of the student
     """
-    network, theirs, _ = load_network(path)
+
+    network: Detector
+    theirs: ModelSpec
+    spec: ModelSpec
+
+    def ask(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Its answer to a batch (B, H, W, 3): logits (B, A, C), offsets (B, A, 4) from the student's default boxes."""
+        with torch.no_grad():
+            logits, offsets = self.network(pixels)
+            if (self.theirs.anchors, self.theirs.variance) != (self.spec.anchors, self.spec.variance):
+                theirs, mine = (
+                    torch.from_numpy(default_boxes(s.anchors, s.height, s.width)).to(pixels.device)
+                    for s in (self.theirs, self.spec)
+                )
+                boxes = corners(offsets.float(), theirs, self.theirs.variance)
+                offsets = offsets_of(boxes, mine, self.spec.variance)
+        return logits, offsets
+
+
+def load_teacher(model: str, spec: ModelSpec) -> Teacher:
+    """The network of a checkpoint, an exported .onnx file or a shipped model, to teach one of `spec`.
+
+    It looks at the student's input, whatever its own was: it is made of convolutions. Its default boxes may be of other
+    sizes, but each of the student's maps needs as many of them, so that a row of one is a row of the other.
+
+    Raises ModelError for a file that cannot be used, SettingError naming the first thing in which the two differ that
+    both must share.
+    """
+    network, theirs = load_trained(model)
     same: dict[str, Callable[[ModelSpec], str]] = {
-        "input": lambda s: f"{s.width} x {s.height}, {s.resize}",
         "labels": lambda s: ", ".join(s.labels),
         "scoring": lambda s: s.scoring,
         "task": lambda s: s.task,
-        "default boxes": lambda s: "; ".join(f"{len(m)} of {_sizes(m.sizes)}" for m in s.anchors),
+        "layout": lambda s: str(s.network.get("layout", "f38")),
+        "default boxes a cell of each map": lambda s: ", ".join(str(len(m.sizes)) for m in s.anchors),
     }
     for name, told in same.items():
         if (a := told(theirs)) != (b := told(spec)):
-            raise SettingError(f"optimiser.teacher: {path}: its {name}: {a}; the recipe's: {b}; both must be the same")
+            raise SettingError(f"optimiser.teacher: {model}: its {name}: {a}; the recipe's: {b}; both must be the same")
     if spec.scoring != "sigmoid" or network.head.ranked:
         raise SettingError("optimiser.teacher: only for model.head=ssd or plain_ssd with model.loss=focal")
-    network.requires_grad_(False)
-    return network
-
-
-def ask(teacher: Detector, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """What the teacher says of a batch (B, H, W, 3): logits and offsets, without gradient."""
-    with torch.no_grad():
-        logits, offsets = teacher(pixels)
-    return logits, offsets
-
-
-def _sizes(sizes: tuple[tuple[float, float], ...]) -> str:
-    return ", ".join(f"{w:.1f} x {h:.1f}" for w, h in sizes)
+    maps = tuple(replace(m, sizes=t.sizes) for m, t in zip(spec.anchors, theirs.anchors, strict=True))
+    there = theirs.with_(height=spec.height, width=spec.width, resize=spec.resize, anchors=maps)
+    fitting = build(there, str(model))
+    fitting.load_state_dict(network.state_dict())
+    fold(fitting.eval())
+    return Teacher(fitting.requires_grad_(False), there, spec)

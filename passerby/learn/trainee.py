@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from passerby.data.cache import Teller
+from passerby.learn.halving import quicken
 from passerby.learn.heads.base import Targets
 from passerby.learn.loader import Batch
 from passerby.learn.machine import choose_device, choose_precision
@@ -17,9 +19,10 @@ from passerby.learn.network import Detector, Habits, build, spec_of
 from passerby.learn.optimise import Average, make_optimiser
 from passerby.learn.quantise_aware import make_aware
 from passerby.learn.start import Start, read_start
-from passerby.learn.teaching import ask, load_teacher
+from passerby.learn.teaching import Teacher, load_teacher
 from passerby.learn.weights import habits_of, load_backbone
 from passerby.recipe import Optimiser, Recipe
+from passerby.records import Sample
 from passerby.spec import ModelSpec
 
 
@@ -33,7 +36,7 @@ class Trainee:
     average: Average | None
     device: torch.device
     mixed: bool
-    teacher: Detector | None = None
+    teacher: Teacher | None = None
 
     def step(self, batch: Batch, rate: float, how: Optimiser) -> tuple[float, float, float] | None:
         """One step on one batch: its two losses and the share that was right; see `losses.Losses`.
@@ -46,7 +49,7 @@ class Trainee:
             t.to(self.device, non_blocking=True) for t in (batch.pixels, *batch.targets[:4])
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            taught = ask(self.teacher, pixels) if self.teacher else None
+            taught = self.teacher.ask(pixels) if self.teacher else None
             losses = self.network.losses(pixels, Targets(labels, offsets, objects, classes, taught), how)
         self.optimiser.zero_grad(set_to_none=True)
         (losses.score + losses.box).backward()  # type: ignore[no-untyped-call]
@@ -60,13 +63,15 @@ class Trainee:
         return score, box, 0.0 if losses.right is None else losses.right.item()
 
 
-def prepare(recipe: Recipe, tell: Teller) -> Trainee:
+def prepare(recipe: Recipe, tell: Teller, samples: Sequence[Sample] = ()) -> Trainee:
     """The recipe's network on its device, filled from `model.weights` or `model.start`, and frozen as asked.
+
+    samples  that train; some of their pictures are looked at where `model.start` is an exported file
 
     Raises SettingError and ModelError where one of the files named cannot be used.
     """
     device = choose_device(recipe.run.device)
-    start = read_start(Path(recipe.model.start)) if recipe.model.start else None
+    start = read_start(recipe.model.start, samples) if recipe.model.start else None
     spec = spec_of(recipe.model, _habits(recipe, start))
     network = build(spec)
     if recipe.model.weights and not (start and start.has_trunk(network)):
@@ -75,8 +80,8 @@ def prepare(recipe: Recipe, tell: Teller) -> Trainee:
     if start:
         tell.line(f"start, from {start.path}: {start.fill(network)}")
         spec = spec.with_(provenance={"started_from": start.chain})
-    teacher = load_teacher(Path(recipe.optimiser.teacher), spec) if recipe.optimiser.teacher else None
-    for each in (network, teacher) if teacher else (network,):
+    teacher = load_teacher(recipe.optimiser.teacher, spec) if recipe.optimiser.teacher else None
+    for each in (network, teacher.network) if teacher else (network,):
         each.to(device)
         if recipe.run.channels_last:
             each.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -88,6 +93,8 @@ def prepare(recipe: Recipe, tell: Teller) -> Trainee:
         tell.line(f"{make_aware(network)} convolutions round as INT8 does")
     average = Average(network, recipe.optimiser.average) if recipe.optimiser.average else None
     mixed = choose_precision(recipe.run.precision, device)
+    if mixed and device.type == "cpu":
+        quicken(network)
     optimiser = make_optimiser(network, recipe.optimiser)
     return Trainee(network, spec, optimiser, average, device, mixed, teacher)
 
