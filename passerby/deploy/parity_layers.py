@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 PICTURES = 8  # compared layer by layer
 LEAST_DB = 20.0  # of signal over noise: an error of a tenth of the signal
-SAID = "_DequantizeLinear_Output"  # what ONNX Runtime's quantiser adds to a tensor's name for what the next layer reads
+SAID = (
+    "_d",
+    "_DequantizeLinear_Output",
+)  # added to a tensor's name for what the next layer reads: ours, ONNX Runtime's
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BOUNDS = ("Clip", "Relu", "LeakyRelu", "HardSwish", "Sigmoid")  # a quantiser folds these into the layer before them
 
@@ -154,7 +157,7 @@ def _by_name(a: onnx.ModelProto, b: onnx.ModelProto) -> list[tuple[str, str, str
     for name, kind in _made(a).items():
         if kind in ("QuantizeLinear", "DequantizeLinear", "Constant", "Shape"):
             continue
-        other = name + SAID if name + SAID in there else name
+        other = next((name + said for said in SAID if name + said in there), name)
         if other in there:
             out.append((name, other, kind))
     return out

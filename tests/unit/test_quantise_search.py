@@ -11,6 +11,7 @@ pytest.importorskip("onnx")
 import onnx
 
 from passerby.deploy.quantise import search as search_room
+from passerby.deploy.quantise.arrange import ROWS
 from passerby.deploy.quantise.calibrate import find_ranges, observe
 from passerby.deploy.quantise.graph import read_graph
 from passerby.deploy.quantise.half import write_half
@@ -63,8 +64,8 @@ def made_by(proto):
 def test_layers_are_those_of_the_spec_with_their_multiply_adds(graph, tiny_spec):
     assert {x.name: x.macs for x in graph.layers} == {x.name: x.macs for x in tiny_spec.layers}
     assert [x.name for x in graph.layers if x.end == "first"] == ["backbone.features.0.0"]
-    last = {x.name for x in graph.layers if x.end == "last"}
-    assert last == {f"head.{kind}.{k}.1" for kind in ("logits", "offsets") for k in range(4)}
+    assert [x.name for x in graph.layers if x.end == "second"] == ["backbone.features.1.conv.0.0"]
+    assert len(graph.ends()) == 2
 
 
 def test_normalising_and_decoding_are_never_quantised(graph, ranges):
@@ -76,13 +77,14 @@ def test_normalising_and_decoding_are_never_quantised(graph, ranges):
     assert sum(n.op_type == "Exp" for n in proto.graph.node) == 1
 
 
-def test_every_branch_has_a_scale_of_its_own(graph, ranges):
+def test_every_branch_has_a_scale_of_its_own_and_its_sums_are_not_rounded(graph, ranges):
     proto = onnx.load_from_string(write_int8(graph, ranges, ()))
-    after = {i: n for n in proto.graph.node for i in n.input}
-    last = [n.output[0] for n in proto.graph.node if n.name in {x.node for x in graph.layers if x.end == "last"}]
-    scales = [after[t].input[1] for t in last]
-    assert {after[t].op_type for t in last} == {"QuantizeLinear"}
-    assert len(set(scales)) == len(scales) == 8
+    made, after = made_by(proto), {i: n for n in proto.graph.node for i in n.input}
+    rows = [n for n in proto.graph.node if n.op_type == ROWS]
+    assert len(rows) == 8
+    scales = [tuple(made[i].input[1] for i in n.input) for n in rows]  # of what it reads, and of its weights
+    assert len(set(scales)) == 8
+    assert {after[n.output[0]].op_type for n in rows} == {"Reshape"}
 
 
 def test_weights_are_signed_per_channel_and_activations_unsigned(graph, ranges):
@@ -104,7 +106,7 @@ def test_layers_that_are_kept_have_float_weights(graph, ranges):
     proto = onnx.load_from_string(write_int8(graph, ranges, kept))
     floats = {i.name for i in proto.graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
     for node in proto.graph.node:
-        if node.op_type == "Conv":
+        if node.op_type in ("Conv", ROWS):
             assert (node.input[1] in floats) == (node.name in kept), node.name
 
 
@@ -127,7 +129,20 @@ def test_one_layer_alone_moves_the_answers_less_than_all(graph, ranges, pixels):
     assert {d.layer for d in rows} == set(graph.layers)
     one = onnx.load_from_string(write_one(graph, ranges, graph.layers[3]))
     whole = [i for i in one.graph.initializer if i.data_type == onnx.TensorProto.INT8 and len(i.dims) == 4]
-    assert [i.name.removesuffix(".weight_quantized") for i in whole] == [f"network.{graph.layers[3].name}"]
+    assert [i.name.removesuffix(".weight") for i in whole] == [f"network.{graph.layers[3].name}"]
+
+
+def test_what_the_quantiser_adds_has_short_names_and_equal_zero_points_are_stored_once(graph, ranges):
+    proto = onnx.load_from_string(write_int8(graph, ranges, ends_of(graph)))
+    used = {i for n in proto.graph.node for i in n.input}
+    assert {i.name for i in proto.graph.initializer} <= used
+    names = [o for n in proto.graph.node for o in n.output]
+    assert len(set(names)) == len(names)
+    assert not any("QuantizeLinear" in name or "quantized" in name or "zero_point" in name for name in used)
+    points = [n.input[2] for n in proto.graph.node if n.op_type == "DequantizeLinear"]
+    stored = [onnx.numpy_helper.to_array(i) for i in proto.graph.initializer if i.name in set(points)]
+    keys = {(a.dtype, a.shape, a.tobytes()) for a in stored}
+    assert len(keys) == len(stored) < len(points)
 
 
 @pytest.fixture
@@ -141,7 +156,7 @@ def damaged(graph, monkeypatch):
 def floats_in(data):
     proto = onnx.load_from_string(data)
     floats = {i.name for i in proto.graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
-    return {n.name for n in proto.graph.node if n.op_type == "Conv" and n.input[1] in floats}
+    return {n.name for n in proto.graph.node if n.op_type in ("Conv", ROWS) and n.input[1] in floats}
 
 
 def test_within_the_budget_only_the_ends_stay_float(graph, seen, pixels, damaged):

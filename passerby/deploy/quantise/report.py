@@ -67,6 +67,7 @@ class Report:
         ranks = {d.layer.name: k + 1 for k, d in enumerate(self.found.damages)}
         why = {
             "first": "first layer: reads the picture",
+            "second": "behind the first layer: depthwise on few channels, slower in INT8",
             "last": "last layer: its numbers are offsets or scores",
         }
         return {n: why.get(ends[n], f"damage {ranks[n]} of {len(ranks)}") for n in self.found.chosen.kept}

@@ -97,9 +97,9 @@ def search(
 ) -> Found:
     """Find the INT8 file that loses at most `budget` points of AP50 and keeps the fewest layers in float.
 
-    The first and the last layers always stay float. Methods are compared so; of the best one every layer is tried in
-    INT8 alone, and while the loss is over the budget, the layers that do most damage are kept in float too: the fewest
-    that are enough, by bisection over that order.
+    The layers at the ends (`Graph.ends`) always stay float. Methods are compared so; of the best one every layer is
+    tried in INT8 alone, and while the loss is over the budget, the layers that do most damage are kept in float too:
+    the fewest that are enough, by bisection over that order.
     seen    of `observe`
     inputs  pictures for the layers' damage, (1, H, W, 3) uint8 each
     score   of a file, 0..1: a Judge
@@ -127,7 +127,7 @@ def search(
         return trial
 
     tell.line(f"float: AP50 {100 * base:.2f}")
-    firsts = [attempt(m, ends, "first and last layers in float") for m in methods]
+    firsts = [attempt(m, ends, "the ends in float") for m in methods]
     best = min(firsts, key=lambda t: t.lost)
     attempt(best.method, (), "every layer in INT8, for comparison")
     damages = measure(graph, ranges[best.method], inputs, threads, lambda k, n: tell.step(f"layers alone: {k}/{n}"))

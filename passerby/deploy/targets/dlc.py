@@ -32,7 +32,7 @@ def make_dlc(job: Job) -> Made:
     name = job.spec.name
     job.out.mkdir()
     source = job.out / f"{name}.onnx"
-    spec = write_onnx(job, source, bytes_in=False)
+    spec = write_onnx(job, source, bytes_in=False, convolutions=True)
     need_taken(onnx.load(str(source)), str(job.model))
     dlc_folder.prepare(job.out, spec, job.samples)
     converter = find_converter()

@@ -13,9 +13,12 @@ def make_onnx(job: Job) -> Made:
     return Made(write_onnx(job, job.out))
 
 
-def write_onnx(job: Job, path: Path, bytes_in: bool = True, channels_last: bool = True) -> ModelSpec:
+def write_onnx(
+    job: Job, path: Path, bytes_in: bool = True, channels_last: bool = True, convolutions: bool = False
+) -> ModelSpec:
     """The job's graph as an .onnx file, with its spec inside; what other targets start from.
 
+    convolutions   whether an INT8 graph's products over rows become convolutions: `onnx_graph.to_convolutions`
     bytes_in       whether it takes uint8; else float32, 0..255
     channels_last  whether it takes (1, H, W, 3); else (1, 3, H, W)
     """
@@ -32,5 +35,7 @@ def write_onnx(job: Job, path: Path, bytes_in: bool = True, channels_last: bool 
         graph.take_floats(proto)
     if not channels_last:
         graph.channels_first(proto)
+    if convolutions:
+        graph.to_convolutions(proto)
     graph.to_file(proto, spec, path)
     return spec
