@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.errors import SettingError, did_you_mean
-from passerby.geometry.boxes import Floats, iou, iou_of, to_centres
+from passerby.geometry.boxes import Floats, area, iou, to_centres
 
 Found = tuple[Floats, Floats]  # boxes (K, 4) and scores (K,) of one class, highest score first
 BLOCK = 64  # highest scores of those left that are settled at a time
-TABLE = 400  # boxes of which every pair's overlap is worked out at once; of more only those of a box that is taken
+TABLE = 200  # boxes of which every pair's overlap is worked out at once; of more only those of a box that is taken
+LEAST_LEFT = np.float32(1e-30)
 CANDIDATES = 2000  # highest scores a class that enter suppression; bounds time on a crowded picture
 
 
@@ -117,15 +118,30 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
     if len(boxes) > BLOCK:
         stay = _may_stay(boxes, scores, floor, threshold)
         boxes, scores = boxes[stay], scores[stay]
-    table = iou(boxes, boxes) if len(boxes) <= TABLE else None
+    few = len(boxes) <= TABLE
+    table = _shares_left(iou(boxes, boxes), threshold) if few else np.zeros((0, 0), np.float32)
+    columns = tuple(np.ascontiguousarray(boxes.T)) + (area(boxes),)  # side by side in memory: twice as fast
     left, rows, values = scores.copy(), list[int](), list[np.float32]()
-    while len(rows) < min(keep, len(boxes)) and left[best := int(left.argmax())] >= max(floor, 0):
+    while len(rows) < min(keep, len(boxes)) and (value := left[best := int(left.argmax())]) >= floor:
         rows.append(best)
-        values.append(left[best])
-        shared = iou_of(boxes, boxes[best]) if table is None else table[best]
-        left = np.where((shared > threshold) & (left > 0), left * (1 - shared), left)
-        left[best] = -1
+        values.append(value)
+        left *= table[best] if few else _shares_left(_iou_with(columns, best), threshold)
+        left[best] = -np.inf
     return boxes[rows].reshape(-1, 4), np.array(values, np.float32)
+
+
+def _iou_with(columns: tuple[Floats, ...], k: int) -> Floats:
+    """IoU of box k with all of them (N,): columns x0 y0 x1 y1 and area, (N,) each."""
+    x0, y0, x1, y1, sizes = columns
+    shared = np.maximum(np.minimum(x1, x1[k]) - np.maximum(x0, x0[k]), 0)
+    shared *= np.maximum(np.minimum(y1, y1[k]) - np.maximum(y0, y0[k]), 0)
+    return np.asarray(shared / np.maximum(sizes + sizes[k] - shared, LEAST_LEFT), np.float32)
+
+
+def _shares_left(shared: Floats, threshold: float) -> Floats:
+    """What `soft` leaves of scores beside a box taken that overlaps theirs by `shared`; never quite nothing, so that what
+    was taken stays minus infinity."""
+    return np.asarray(np.where(shared > threshold, np.maximum(1 - shared, LEAST_LEFT), np.float32(1)), np.float32)
 
 
 def _may_stay(boxes: Floats, scores: Floats, floor: float, threshold: float) -> NDArray[np.bool_]:
