@@ -33,7 +33,7 @@ def machine() -> str:
                 name = line.split(":", 1)[1].strip()
                 break
     flags = info.read_text() if info.exists() else ""
-    extra = ", AVX-512 bf16" if "avx512_bf16" in flags else ""
+    extra = ", AMX" if "amx_bf16" in flags else ", AVX-512 bf16" if "avx512_bf16" in flags else ""
     return f"{name}{extra}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 

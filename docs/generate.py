@@ -52,7 +52,7 @@ def pages() -> dict[Path, str]:
         "models": models(),
     }
     blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
-    blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics")}
+    blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics", "training_step")}
     blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
     blocks["anchors"] = timing("anchors", "val_")
     blocks |= {"family": timing("family"), "study": side_by_side("study"), "free-boxes": side_by_side("free_boxes")}

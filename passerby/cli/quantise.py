@@ -60,9 +60,9 @@ def command(
 ) -> None:
     """Write MODEL in INT8: an ordinary .onnx file (QDQ) that every engine of passerby runs, its spec inside.
 
-    Pictures of --data show what each layer's outputs hold. Calibration methods are compared; the first and the last
-    layers stay float; each layer is tried in INT8 alone, and where AP50 falls by more than --budget on the pictures
-    that judge, those that do most damage stay float too. Normalising and decoding are never quantised.
+    Pictures of --data show what each layer's outputs hold. Calibration methods are compared; the layers that
+    read the picture stay float; each layer is tried in INT8 alone, and where AP50 falls by more than --budget on the
+    pictures that judge, those that do most damage stay float too. Normalising and decoding are never quantised.
 
     --precision float16 and bfloat16 store the weights so: half the file, run in what the engine computes in anyway.
 

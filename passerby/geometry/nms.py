@@ -120,7 +120,7 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
         boxes, scores = boxes[stay], scores[stay]
     few = len(boxes) <= TABLE
     table = _shares_left(iou(boxes, boxes), threshold) if few else np.zeros((0, 0), np.float32)
-    columns = tuple(np.ascontiguousarray(boxes.T)) + (area(boxes),)  # side by side in memory: twice as fast
+    columns = (*np.ascontiguousarray(boxes.T), area(boxes))  # side by side in memory: twice as fast
     left, rows, values = scores.copy(), list[int](), list[np.float32]()
     while len(rows) < min(keep, len(boxes)) and (value := left[best := int(left.argmax())]) >= floor:
         rows.append(best)
@@ -139,8 +139,10 @@ def _iou_with(columns: tuple[Floats, ...], k: int) -> Floats:
 
 
 def _shares_left(shared: Floats, threshold: float) -> Floats:
-    """What `soft` leaves of scores beside a box taken that overlaps theirs by `shared`; never quite nothing, so that what
-    was taken stays minus infinity."""
+    """What `soft` leaves of scores where a box that was taken overlaps theirs by `shared`.
+
+    It is never quite nothing, so that what was taken stays at minus infinity.
+    """
     return np.asarray(np.where(shared > threshold, np.maximum(1 - shared, LEAST_LEFT), np.float32(1)), np.float32)
 
 

@@ -96,10 +96,11 @@ class Report:
         for d in found.damages[:WORST]:
             stays = "yes" if d.layer.name in chosen.kept else ""
             lines.append(f"  {d.layer.name:<36}{d.scores:>15.5f}{d.boxes:>9.5f}  {stays}".rstrip())
-        kept = f"; in float too: {', '.join(middle)}" if middle else ""
+        ends = [n for n in chosen.kept if n not in middle]
+        kept = f"; for its damage: {', '.join(middle)}" if middle else ""
         lines += [
             "",
             f"INT8 by {chosen.method}: {told_loss(chosen)} (budget {self.budget:g}); {len(chosen.kept)} of "
-            f"{len(self.graph.layers)} layers stay float, the first and the last ones{kept}",
+            f"{len(self.graph.layers)} layers stay float: {', '.join(ends)}{kept}",
         ]
         return "\n".join(lines)
