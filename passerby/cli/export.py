@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from passerby.deploy.targets.base import Job, Made, Target
     from passerby.deploy.targets.export import Exported
+    from passerby.records import Pixels
     from passerby.spec import ModelSpec
 
 CHECKPOINT = ".safetensors"
@@ -123,17 +124,28 @@ def command(
 
 def export_checkpoint(checkpoint: Path, out: Path, check: tuple[str, ...], name: str) -> None:
     """A checkpoint as one .onnx file, proven to be the network."""
-    from itertools import islice
-
     from passerby.cli.torch_wall import learn
-    from passerby.media.sources import open_source
 
-    frames = [f.pixels for source in check for f in islice(open_source(source), 32)]
+    frames = [pixels for source in check for pixels in pictures_of(source)]
     with learn():
         from passerby.learn.to_onnx import export
 
         spec, parity = export(checkpoint, out, frames, name)
     click.echo(f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; {parity.told()}", err=True)
+
+
+def pictures_of(source: str, most: int = 32) -> list[Pixels]:
+    """The first pictures of a file, a folder, a video, or a data set as `passerby eval` takes it (FORMAT:PATH#SPLIT)."""
+    from itertools import islice
+
+    from passerby.data import load_data
+    from passerby.media.sources import open_source
+    from passerby.pictures import read_picture
+
+    path, _, split = source.partition("#")
+    if split or (":" in path and "://" not in path and not Path(path).exists()):
+        return [read_picture(s.path) for s in load_data(source, ()).samples[:most]]
+    return [frame.pixels for frame in islice(open_source(source), most)]
 
 
 def export_finer(checkpoint: Path, out: Path, stride: int, root: str, check: tuple[str, ...], name: str) -> None:

@@ -197,6 +197,7 @@ def _with_facts(
         "data_licence": recipe.data.licence or "not stated",
         "chosen_on": f"{val_set.source}: {count(val_set)}",
         "backbone_weights": recipe.model.weights or "none",
+        **({"taught_by": recipe.optimiser.teacher} if recipe.optimiser.teacher else {}),
         "epoch": state.epoch,
         "epochs": recipe.run.epochs,
         "hours": round(state.seconds / 3600, 2),

@@ -140,3 +140,17 @@ def test_a_checkpoint_cut_short_is_one_line(cli, refused, checkpoint):
 
 def test_pictures_to_check_that_are_missing_are_one_line(cli, refused, checkpoint):
     refused(cli("export", checkpoint, "--check", "gone.jpg"), 3, "gone.jpg: no such file")
+
+
+def test_pictures_of_a_data_set_are_put_through_both(cli, checkpoint, make_voc):
+    names = ("a", "b", "c")
+    root = make_voc({n: [("head", 5, 5, 25, 25)] for n in names}, {"val": ["a", "b"]})
+    for data, count in ((f"voc:{root}#val", 3), (f"voc:{root}", 4), (root / "JPEGImages", 4), (f"{root}#val", 3)):
+        ran = cli("export", checkpoint, "--check", data)
+        assert ran.code == 0, ran.err
+        assert f"over {count} pictures" in ran.err  # those, and noise
+        checkpoint.with_suffix(".onnx").unlink()
+
+
+def test_a_data_set_to_check_with_that_is_missing_is_one_line(cli, refused, checkpoint):
+    refused(cli("export", checkpoint, "--check", "voc:gone#val"), 3, "'voc:gone#val': no such file or folder")
