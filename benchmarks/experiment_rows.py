@@ -124,7 +124,8 @@ RECORDS = {
     "recipe `head`",
     "tiny512": "MobileNetV1 0.25, 512 x 336, a map at stride 4, 150.0 M multiply-adds, begun from `head_tiny`; stopped "
     "in epoch 26 of 40 (decision 0019)",
-    "tiny512b": "gone on with `tiny512`, no block frozen, soft suppression (decision 0019): recipe `head-tiny`",
+    "tiny512b": "gone on with `tiny512`, no block frozen, soft suppression (decision 0019)",
+    "tiny_taught": "gone on with `tiny512b`, taught by `head` (decision 0020): recipe `head-tiny`",
 }
 
 

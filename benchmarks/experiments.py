@@ -116,13 +116,16 @@ def collect() -> None:
     kept = {row["name"]: row for row in before["rows"]}
     told = {record["name"]: record for record in before["records"]}
     rows: list[dict[str, object]] = []
+    machines: list[str] = []
     for row in ROWS:
         found = {s: p for s in row.seeds if (p := RUNS / f"{row.name}-{s}" / "result.json").exists()}
         if len(found) < len(kept.get(row.name, {}).get("seeds", ())):
             rows.append(kept[row.name])
+            machines.insert(0, before["machine"])
             continue
         if not found:
             continue
+        machines.append(machine())
         results = [json.loads(p.read_text()) for p in found.values()]
         first, scores = results[0], [r["scores"] for r in results]
         rows.append(
@@ -141,7 +144,7 @@ def collect() -> None:
         )
     document = {
         "title": f"{EPOCHS} epochs of 1,930 pictures (train_A, train_B) each, scored on val_B",
-        "machine": machine(),
+        "machine": "; ".join(dict.fromkeys(machines)),
         "command": "python benchmarks/experiments.py --root DIR",
         "base": ["passerby train", BASE, *(f"--set {s}" for s in QUICK)],
         "rows": rows,

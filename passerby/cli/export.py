@@ -135,7 +135,7 @@ def export_checkpoint(checkpoint: Path, out: Path, check: tuple[str, ...], name:
 
 
 def pictures_of(source: str, most: int = 32) -> list[Pixels]:
-    """The first pictures of a file, a folder, a video, or a data set as `passerby eval` takes it (FORMAT:PATH#SPLIT)."""
+    """The first pictures of a file, a folder, a video, or a data set as `passerby eval` names it."""
     from itertools import islice
 
     from passerby.data import load_data

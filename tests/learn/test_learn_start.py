@@ -141,6 +141,8 @@ def test_a_taught_run_comes_nearer_to_its_teacher(make_checkpoint, make_recipe, 
         with torch.no_grad():
             apart[weight] = (network(pixels)[0].sigmoid() - teacher(pixels)[0].sigmoid()).abs().mean().item()
     assert apart[5.0] < apart[0.0]
+    _, spec, _ = load_network(tmp_path / "5.0" / "best.safetensors")
+    assert spec.provenance["taught_by"] == str(path)
 
 
 @pytest.mark.parametrize(
