@@ -44,7 +44,7 @@ def test_four_pictures_are_learnt_by_heart(heads_voc, make_recipe, teller, tmp_p
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert history[-1]["ap50"] == pytest.approx(1.0)
     first, *_, last = [row["loss_score"] + row["loss_box"] for row in history]
-    assert last < 0.3 * first
+    assert last < 0.4 * first  # with the hardest negatives 0.29 on one processor, 0.304 on another
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import helper, numpy_helper  # noqa: E402
 
-from passerby.deploy.quantise.arrange import ROWS, arrange  # noqa: E402
+from passerby.deploy.quantise.arrange import ROWS, arrange, to_convolutions  # noqa: E402
 from passerby.deploy.quantise.graph import read_graph  # noqa: E402
-from passerby.deploy.targets.onnx_graph import to_convolutions  # noqa: E402
 from passerby.runtime.model_file import find_model, read_spec  # noqa: E402
 
 tiny_bytes = model_fixtures.tiny_bytes

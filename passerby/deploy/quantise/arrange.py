@@ -1,4 +1,4 @@
-"""A float graph put so that INT8 stays INT8 from layer to layer: the same answers, fewer conversions and copies.
+"""A graph put so that INT8 stays INT8 from layer to layer, and back: the same answers, fewer conversions and copies.
 
 ONNX Runtime keeps INT8 maps with their channels last. What wants them first, or in float, costs a copy each time; on
 `head`'s large maps those copies took as long as the INT8 convolutions saved.
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from passerby.deploy.targets.onnx_graph import sort_nodes
+from passerby.deploy.targets.onnx_graph import prune, sort_nodes
 
 LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]  # channels last, channels first
 ROWS = (
@@ -123,3 +123,54 @@ def _fold(proto: Any, node: Any, read: list[Any], constants: dict[str, Any]) -> 
     weight.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), weight.name))
     read[0].input[0] = node.input[0]
     proto.graph.node.remove(node)
+
+
+def to_convolutions(proto: Any) -> None:
+    """Undo in an INT8 graph what `arrange` did for ONNX Runtime.
+
+    Convolutions with float weights come where products over rows of a map are, and maps are resized that are read by
+    index.
+    For tools that take eight-bit weights only where the result is rounded too. No answer changes.
+    """
+    stored = {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
+    made = {out: node for node in proto.graph.node for out in node.output}
+    read = {i: node for node in proto.graph.node for i in node.input}
+    for product in [n for n in proto.graph.node if n.op_type == ROWS]:
+        turned, weight = _before(product.input[0], made), product.input[1]
+        if weight not in stored and made[weight].op_type == "DequantizeLinear":
+            values, scale = (stored[name] for name in made[weight].input[:2])  # of columns, around zero
+            weight, stored[weight] = f"{weight}_float", values.astype(np.float32) * scale
+        added = read[read[product.output[0]].output[0]]
+        if turned.op_type != "Transpose" or added.op_type != "Add" or weight not in stored:
+            continue
+        outputs = stored[weight].shape[1]
+        kernel = np.ascontiguousarray(stored[weight].T[:, :, None, None], np.float32)
+        parts = {f"{added.name}_kernel": kernel, f"{added.name}_each": stored[added.input[1]][:outputs]}
+        proto.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in parts.items())
+        out = f"{added.name}_map"
+        first = helper.make_node("Conv", [turned.input[0], *parts], [out], product.name)
+        last = helper.make_node("Transpose", [out], [added.output[0]], f"{added.name}_rows", perm=LAST)
+        proto.graph.node.extend([first, last])
+        proto.graph.node.remove(added)
+    for back in [n for n in proto.graph.node if n.op_type == "Transpose"]:
+        tall = _before(back.input[0], made)
+        wide = _before(tall.input[0], made) if tall is not None and tall.op_type == "Gather" else None
+        turned = _before(wide.input[0], made) if wide is not None and wide.op_type == "Gather" else None
+        if turned is None or turned.op_type != "Transpose":
+            continue
+        factors = f"{back.name}_factors"
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), factors))
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        proto.graph.node.append(
+            helper.make_node("Resize", [turned.input[0], "", factors], [*back.output], back.name, **how)
+        )
+        proto.graph.node.remove(back)
+    sort_nodes(proto)
+    prune(proto)
+
+
+def _before(name: str, made: dict[str, Any]) -> Any:
+    """What makes a tensor, seen through its rounding; None for the graph's input."""
+    while name in made and made[name].op_type in ("QuantizeLinear", "DequantizeLinear"):
+        name = made[name].input[0]
+    return made.get(name)

@@ -15,7 +15,9 @@ from passerby.runtime.outputs import Answering, Read
 from passerby.runtime.session import OnnxRuntime
 from passerby.spec import ModelSpec
 
-EMULATED = 24  # pictures of the certificate on the emulator, which takes seconds for each; of 8 one head was half a point
+EMULATED = (
+    24  # pictures of the certificate on the emulator, which takes seconds for each; of 8 one head was half a point
+)
 NO_PHONE = "no phone was there: loading the .dlc on a device was not tried"
 
 

@@ -18,7 +18,7 @@ def write_onnx(
 ) -> ModelSpec:
     """The job's graph as an .onnx file, with its spec inside; what other targets start from.
 
-    convolutions   whether an INT8 graph's products over rows become convolutions: `onnx_graph.to_convolutions`
+    convolutions   whether an INT8 graph's products over rows become convolutions: `quantise.arrange.to_convolutions`
     bytes_in       whether it takes uint8; else float32, 0..255
     channels_last  whether it takes (1, H, W, 3); else (1, 3, H, W)
     """
@@ -36,6 +36,8 @@ def write_onnx(
     if not channels_last:
         graph.channels_first(proto)
     if convolutions:
-        graph.to_convolutions(proto)
+        from passerby.deploy.quantise.arrange import to_convolutions
+
+        to_convolutions(proto)
     graph.to_file(proto, spec, path)
     return spec
