@@ -153,4 +153,4 @@ def test_pictures_of_a_data_set_are_put_through_both(cli, checkpoint, make_voc):
 
 
 def test_a_data_set_to_check_with_that_is_missing_is_one_line(cli, refused, checkpoint):
-    refused(cli("export", checkpoint, "--check", "voc:gone#val"), 3, "'voc:gone#val': no such file or folder")
+    refused(cli("export", checkpoint, "--check", "voc:gone#val"), 4, "'voc:gone#val': no such file or folder")
