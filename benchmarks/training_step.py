@@ -1,7 +1,7 @@
 """A training step, and what makes it fast or slow: variants of one network in turns, on one core.
 
 A step: forward, losses, backward, optimiser, moving average, on a batch that is there already (recipe `head-tiny`).
-python benchmarks/training_step.py --root DIR [--no-compile]    where DIR holds scut_head; compiling takes minutes
+python benchmarks/training_step.py --root DIR [--no-compile]    where DIR holds scut_head; compiling takes a minute
 """
 
 from __future__ import annotations

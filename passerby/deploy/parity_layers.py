@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 PICTURES = 8  # compared layer by layer
 LEAST_DB = 20.0  # of signal over noise: an error of a tenth of the signal
-SAID = (
-    "_d",
-    "_DequantizeLinear_Output",
-)  # added to a tensor's name for what the next layer reads: ours, ONNX Runtime's
+SAID = ("_d", "_DequantizeLinear_Output")  # added to a tensor's name after its rounding: by us, by ONNX Runtime
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 BOUNDS = ("Clip", "Relu", "LeakyRelu", "HardSwish", "Sigmoid")  # a quantiser folds these into the layer before them
 

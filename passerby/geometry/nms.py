@@ -118,14 +118,13 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
     if len(boxes) > BLOCK:
         stay = _may_stay(boxes, scores, floor, threshold)
         boxes, scores = boxes[stay], scores[stay]
-    few = len(boxes) <= TABLE
-    table = _shares_left(iou(boxes, boxes), threshold) if few else np.zeros((0, 0), np.float32)
-    columns = (*np.ascontiguousarray(boxes.T), area(boxes))  # side by side in memory: twice as fast
+    table = _shares_left(iou(boxes, boxes), threshold) if len(boxes) <= TABLE else None
+    columns = () if table is not None else (*np.ascontiguousarray(boxes.T), area(boxes))  # in memory side by side
     left, rows, values = scores.copy(), list[int](), list[np.float32]()
     while len(rows) < min(keep, len(boxes)) and (value := left[best := int(left.argmax())]) >= floor:
         rows.append(best)
         values.append(value)
-        left *= table[best] if few else _shares_left(_iou_with(columns, best), threshold)
+        left *= table[best] if table is not None else _shares_left(_iou_with(columns, best), threshold)
         left[best] = -np.inf
     return boxes[rows].reshape(-1, 4), np.array(values, np.float32)
 

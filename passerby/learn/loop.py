@@ -44,7 +44,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     if run.threads:
         torch.set_num_threads(run.threads)
     train_set, val_set = task.read(recipe, tell)
-    trainee = prepare(recipe, tell, train_set)
+    trainee = prepare(recipe, tell, () if resume else train_set)  # a resumed one gets all its weights below
     network, spec, average, device = trainee.network, trainee.spec, trainee.average, trainee.device
     if warning := task.ready(network, spec, train_set, recipe):
         tell.line(warning)

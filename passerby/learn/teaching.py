@@ -23,23 +23,21 @@ class Teacher:
     network  at the student's input size; theirs: its spec there, with its own default boxes, a row for each of the
              student's
     spec     of the student
+    boxes    default boxes (A, 4), the teacher's and the student's; None where they are the same
     """
 
     network: Detector
     theirs: ModelSpec
     spec: ModelSpec
+    boxes: tuple[Tensor, Tensor] | None
 
     def ask(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Its answer to a batch (B, H, W, 3): logits (B, A, C), offsets (B, A, 4) from the student's default boxes."""
         with torch.no_grad():
             logits, offsets = self.network(pixels)
-            if (self.theirs.anchors, self.theirs.variance) != (self.spec.anchors, self.spec.variance):
-                theirs, mine = (
-                    torch.from_numpy(default_boxes(s.anchors, s.height, s.width)).to(pixels.device)
-                    for s in (self.theirs, self.spec)
-                )
-                boxes = corners(offsets.float(), theirs, self.theirs.variance)
-                offsets = offsets_of(boxes, mine, self.spec.variance)
+            if self.boxes:
+                theirs, mine = (boxes.to(pixels.device) for boxes in self.boxes)
+                offsets = offsets_of(corners(offsets.float(), theirs, self.theirs.variance), mine, self.spec.variance)
         return logits, offsets
 
 
@@ -70,4 +68,10 @@ def load_teacher(model: str, spec: ModelSpec) -> Teacher:
     fitting = build(there, str(model))
     fitting.load_state_dict(network.state_dict())
     fold(fitting.eval())
-    return Teacher(fitting.requires_grad_(False), there, spec)
+    alike = (there.anchors, there.variance) == (spec.anchors, spec.variance)
+    boxes = None if alike else (_boxes_of(there), _boxes_of(spec))
+    return Teacher(fitting.requires_grad_(False), there, spec, boxes)
+
+
+def _boxes_of(spec: ModelSpec) -> Tensor:
+    return torch.from_numpy(default_boxes(spec.anchors, spec.height, spec.width))

@@ -14,9 +14,7 @@ from onnx import helper, numpy_helper
 from passerby.deploy.targets.onnx_graph import prune, sort_nodes
 
 LAST, FIRST = [0, 2, 3, 1], [0, 3, 1, 2]  # channels last, channels first
-ROWS = (
-    "MatMul"  # a predictor as a product over rows of channels: its sums come out in float, without a scale of their own
-)
+ROWS = "MatMul"  # a predictor as a product over rows of channels, whose sums come out in float
 
 
 def arrange(proto: Any) -> None:
@@ -40,11 +38,8 @@ def arrange(proto: Any) -> None:
             _by_index(proto, node, shapes[node.input[0]])
         elif node.op_type == "Div":
             _fold(proto, node, readers.get(node.output[0], []), constants)
-    used = {name for node in proto.graph.node for name in node.input}
-    for constant in [c for c in proto.graph.initializer if c.name not in used]:
-        proto.graph.initializer.remove(constant)
     sort_nodes(proto)
-    del proto.graph.value_info[:]
+    prune(proto)
 
 
 def _turned(node: Any, readers: dict[str, list[Any]], constants: dict[str, Any]) -> Any:

@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorData, TensorsData
 
+from passerby.deploy.parity_layers import SAID
 from passerby.deploy.quantise.arrange import ROWS
 from passerby.deploy.quantise.calibrate import Range
 from passerby.deploy.quantise.graph import CARRYING, WEIGHTED, Graph, Layer, with_spec
 from passerby.deploy.stated_boxes import state_default_boxes
 from passerby.deploy.targets.onnx_graph import sort_nodes
 
-ADDED = "_DequantizeLinear_Output"  # what ONNX Runtime's quantiser adds to the name of a tensor after its rounding
-AFTER = "_d"  # what stands there instead in our files
+AFTER, ADDED = SAID
 
 
 def write_int8(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str]) -> bytes:
