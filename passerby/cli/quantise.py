@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 )
 @click.option("--precision", default="int8", show_default=True, metavar="int8|float16|bfloat16")
 @click.option("--method", default="all", show_default=True, metavar="minmax|percentile|entropy|all")
-@click.option("--budget", default=0.3, show_default=True, help="Points of AP50 that INT8 may lose on what judges.")
+@click.option(
+    "--budget",
+    default=0.3,
+    show_default=True,
+    help="Points of AP50 (a localiser: AUC) that INT8 may lose.",
+)
 @click.option("--pictures", default=128, show_default=True, help="At most so many calibrate.")
 @click.option("--judging", default=300, show_default=True, help="At most so many judge.")
 @click.option(
@@ -64,6 +69,9 @@ def command(
     read the picture stay float; each layer is tried in INT8 alone, and where AP50 falls by more than --budget on the
     pictures that judge, those that do most damage stay float too. Normalising and decoding are never quantised.
 
+    Of a localiser AUC is judged, on class folders with and without what it looks for (or a set with boxes); its
+    maps and scores have to stay within the certificate's limits.
+
     --precision float16 and bfloat16 store the weights so: half the file, run in what the engine computes in anyway.
 
     Every file ends with a certificate as of `passerby parity`; where a limit is broken, none is written and the exit
@@ -91,7 +99,8 @@ def command(
     if precision == "int8" and any(text.startswith("ap50") for text in limits):
         raise SettingError("--limit ap50: of INT8 it is the budget; set --budget")
     choices = replace(choices, limits=set_limits(LIMITS[precision], limits))
-    labels = classes or read_spec(path).labels
+    spec = read_spec(path)
+    labels = classes or (() if spec.task == "localise" else spec.labels)  # pictures of other classes hold nothing
     pictures_of = partial(read_all, classes=labels, root=root, progress=progress)
     if precision == "int8":
         judge = pictures_of(check) if check else None

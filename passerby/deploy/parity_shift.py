@@ -13,7 +13,7 @@ from passerby.geometry.boxes import iou
 from passerby.geometry.pairing import pair_up
 from passerby.measure.matching import Doubles
 from passerby.pictures import read_picture
-from passerby.records import Detections, Ints, SampleSet
+from passerby.records import Detections, Floats, Ints, SampleSet
 from passerby.runtime.predictor import Predictor
 
 Mask = NDArray[np.bool_]
@@ -148,11 +148,22 @@ def compare_raw(before: Predictor, after: Predictor, samples: SampleSet) -> Raw 
 
 
 def compare_maps(before: Predictor, after: Predictor, samples: SampleSet) -> Maps:
-    """Every picture through two localisers. Raises DataError where their scores or maps have not one shape."""
-    scores, maps = [], []
+    """Every picture through two localisers. Raises as `maps_apart` does."""
+    answers: tuple[list[tuple[Floats, Floats]], ...] = ([], [])
     for sample in samples:
         pixels = read_picture(sample.path)
-        (score_a, map_a), (score_b, map_b) = (p.run(p.prepare(pixels)[0]) for p in (before, after))
+        for rows, predictor in zip(answers, (before, after), strict=True):
+            rows.append(predictor.run(predictor.prepare(pixels)[0]))
+    return maps_apart(*answers)
+
+
+def maps_apart(before: Sequence[tuple[Floats, Floats]], after: Sequence[tuple[Floats, Floats]]) -> Maps:
+    """Two localisers' scores (C,) and maps (C + 1, h, w) of the same pictures.
+
+    Raises DataError where they have not one shape.
+    """
+    scores, maps = [], []
+    for (score_a, map_a), (score_b, map_b) in zip(before, after, strict=True):
         if score_a.shape != score_b.shape or map_a.shape != map_b.shape:
             raise DataError(
                 f"maps of {map_a.shape} and of {map_b.shape} cannot be set side by side; compare two files of one model"

@@ -80,6 +80,13 @@ def read_pictures(
     return _of_boxes(load_data(source, classes or labels, root), labels)
 
 
+def pictures_of(samples: SampleSet, labels: Sequence[str]) -> PictureSet:
+    """As `read_pictures`, of samples that are there already; a class of another name is none of the labels."""
+    if any(s.label is not None for s in samples):
+        return _of_folders(samples, labels, (), {}, "")
+    return _of_boxes(samples, labels)
+
+
 def read_boxes(path: Path) -> dict[str, Floats]:
     """{file: boxes (N, 4)} of a JSON file beside class folders. Raises DataError naming the entry that is wrong."""
     try:

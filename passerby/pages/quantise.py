@@ -16,26 +16,29 @@ def quantise_page(record: Mapping[str, Any], certificate: str) -> str:
     record       of `deploy.quantise.report.Report`
     certificate  of the new file, as it is told to people
     """
-    kept = record["kept_in_float"]
+    kept, measure = record["kept_in_float"], record["measure"]
+    before, after = (100 * record[f"{measure.lower()}_{of}"] for of in ("float", "int8"))
+    boxes = measure == "AP50"
+    places = "1 - IoU" if boxes else "maps"
     worst = record["layers"][:BARS]
     parts = [
         html.text(
-            f"INT8 by {record['method']}: AP50 {100 * record['ap50_float']:.2f} before, "
-            f"{100 * record['ap50_int8']:.2f} after; lost {record['lost_points']:.2f} points of a budget of "
+            f"INT8 by {record['method']}: {measure} {before:.2f} before, {after:.2f} after; "
+            f"lost {record['lost_points']:.2f} points of a budget of "
             f"{record['budget_points']:g}. {record['bytes_int8'] / 1e6:.2f} MB of {record['bytes_float'] / 1e6:.2f}."
         ),
         html.text(f"Calibrated on {record['calibrated_on']}; judged on {record['judged_on']}."),
         *(html.text(note) for note in record["notes"]),
         html.heading("What was tried"),
         html.table(
-            ["calibration", "why", "layers in float", "of multiply-adds", "AP50", "points lost", "MB"],
+            ["calibration", "why", "layers in float", "of multiply-adds", measure, "points lost", "MB"],
             [
                 [
                     t["method"],
                     t["why"],
                     len(t["kept"]),
                     f"{100 * t['share']:.1f} %",
-                    f"{100 * t['ap50']:.2f}",
+                    f"{100 * t['value']:.2f}",
                     f"{t['lost']:.2f}",
                     f"{t['size'] / 1e6:.2f}",
                 ]
@@ -44,22 +47,26 @@ def quantise_page(record: Mapping[str, Any], certificate: str) -> str:
         ),
         html.heading("One layer at a time"),
         html.text(
-            "Each layer alone in INT8, everything else float, on default boxes that score at least 0.1: how far scores "
-            "move, and how much of a box is not where it was (1 - IoU), on average."
+            "Each layer alone in INT8, everything else float, on average: how far scores move, and "
+            + (
+                "how much of a box is not where it was (1 - IoU), on default boxes that score at least 0.1."
+                if boxes
+                else "how far the maps move, as a share of a picture's largest value."
+            )
         ),
         html.figure(
             plots.stacks(
                 [x["layer"].removeprefix("backbone.") for x in worst],
-                {"scores": [100 * x["scores"] for x in worst], "1 - IoU": [100 * x["boxes"] for x in worst]},
+                {"scores": [100 * x["scores"] for x in worst], places: [100 * x["places"] for x in worst]},
                 "The layers that do most damage",
                 " %",
             ),
             "",
         ),
         html.table(
-            ["layer", "multiply-adds", "scores", "1 - IoU", "stays float"],
+            ["layer", "multiply-adds", "scores", places, "stays float"],
             [
-                [x["layer"], x["macs"], f"{x['scores']:.5f}", f"{x['boxes']:.5f}", kept.get(x["layer"], "")]
+                [x["layer"], x["macs"], f"{x['scores']:.5f}", f"{x['places']:.5f}", kept.get(x["layer"], "")]
                 for x in record["layers"]
             ],
         ),

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from passerby import Detector
-from passerby.runtime.model_file import read_spec
+from passerby import Detector, Localiser
+from passerby.runtime.model_file import find_model, read_spec
 
 FREE = ("box_p99", "score_p99", "changed", "mr2")  # limits that an untrained network on noise does not keep
 LOOSE = tuple(word for name in FREE for word in ("--limit", f"{name}=none"))
@@ -137,8 +137,49 @@ def test_the_float_file_is_never_written_over(cli, tiny_model, twenty, refused):
     refused(cli("quantise", tiny_model, "--data", twenty, "--to", tiny_model), 2, "the float file is kept")
 
 
-def test_a_localiser_is_refused_for_int8(cli, twenty, refused):
-    refused(cli("quantise", "person-map", "--data", twenty), 5, "localiser", "--precision float16")
+@pytest.fixture
+def folders(tmp_path, make_picture):
+    """Class folders: 24 pictures each, called `person` and `none`; the first are half red."""
+    random = np.random.default_rng(0)
+    for name in ("person", "none"):
+        for k in range(24):
+            pixels = random.integers(60, 120, (48, 48, 3), dtype=np.uint8)
+            if name == "person":
+                pixels[8:40, 8:32] = (0, 0, 250)  # as OpenCV writes it: red
+            path = tmp_path / "set" / name / f"{k:02d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), pixels)
+    return f"classes:{tmp_path / 'set'}"
+
+
+def test_int8_of_a_localiser_is_judged_by_auc_and_its_maps(cli, folders, tmp_path):
+    out, page = tmp_path / "map.int8.onnx", tmp_path / "page.html"
+    free = ("--limit", "score_p99=none", "--limit", "maps_p99=0.5")
+    ran = cli(
+        "quantise", "person-map", "--data", folders, "--to", out, "--method", "minmax", *FEW, *free, "--page", page
+    )
+    assert ran.code == 0, ran.err
+    assert "AUC" in ran.out
+    assert "of limits" in ran.out
+    card = read_spec(out).provenance["quantised"]
+    assert card["measure"] == "AUC"
+    assert card["auc_float"] - card["auc_int8"] <= 0.003
+    assert set(card["kept_in_float"]) >= {"backbone.features.0.0", "head.dense"}
+    assert card["kept_in_float"]["head.dense"] == "last layer: its numbers are answers"
+    assert out.stat().st_size < 0.6 * find_model("person-map").stat().st_size
+    assert "how far the maps move" in page.read_text()
+    there = Localiser(out, engine="onnxruntime").locate(np.zeros((48, 48, 3), np.uint8))
+    assert there.map.shape == (48, 48)
+
+
+def test_a_localiser_needs_pictures_with_and_without(cli, folders, twenty):
+    words = ("--limit", "maps_p99=0.5")
+    only = folders.removeprefix("classes:") + "/person"
+    told = "pictures with person are needed and pictures without"
+    for data in (("--data", twenty), ("--data", folders, "--check", only)):
+        ran = cli("quantise", "person-map", *data, *FEW, *words)
+        assert (ran.code, ran.out) == (4, "")
+        assert told in ran.err
 
 
 def test_without_onnx_the_line_to_install_it_is_told(shell, tiny_model, twenty):

@@ -16,6 +16,7 @@ from passerby.deploy.quantise.calibrate import find_ranges, observe
 from passerby.deploy.quantise.graph import read_graph
 from passerby.deploy.quantise.half import write_half
 from passerby.deploy.quantise.int8 import write_int8, write_one
+from passerby.deploy.quantise.judging import Verdict
 from passerby.deploy.quantise.search import search
 from passerby.deploy.quantise.sensitivity import Damage, measure
 from passerby.errors import ModelError, ParityError, SettingError
@@ -153,6 +154,18 @@ def damaged(graph, monkeypatch):
     return [x for x in ordered if not x.end]
 
 
+class Judged:
+    """A judge that is told: AP50 by a function of a file, and what else strains its limits."""
+
+    measure = "AP50"
+
+    def __init__(self, value, strain=lambda *_: 0.0) -> None:
+        self.value, self.strain = value, strain
+
+    def __call__(self, data, spec):
+        return Verdict(self.value(data, spec), self.strain(data, spec))
+
+
 def floats_in(data):
     proto = onnx.load_from_string(data)
     floats = {i.name for i in proto.graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
@@ -160,7 +173,7 @@ def floats_in(data):
 
 
 def test_within_the_budget_only_the_ends_stay_float(graph, seen, pixels, damaged):
-    found = search(graph, seen, pixels, lambda *_: 0.8, 0.3, ["minmax", "percentile"], Quiet())
+    found = search(graph, seen, pixels, Judged(lambda *_: 0.8), 0.3, ["minmax", "percentile"], Quiet())
     assert set(found.chosen.kept) == {x.name for x in graph.ends()}
     assert found.chosen.method == "minmax"  # a tie: the first
     assert floats_in(found.data) == ends_of(graph)
@@ -172,15 +185,34 @@ def test_the_fewest_layers_that_keep_the_budget_stay_float(graph, seen, pixels, 
     def score(data, spec):
         return 0.8 if needed <= floats_in(data) else 0.79
 
-    found = search(graph, seen, pixels, score, 0.3, ["minmax"], Quiet())
+    found = search(graph, seen, pixels, Judged(score), 0.3, ["minmax"], Quiet())
     assert floats_in(found.data) == needed | ends_of(graph)
     assert found.chosen.lost == 0
     assert len(found.trials) <= 10
 
 
+def test_layers_stay_float_until_what_must_hold_beside_accuracy_does(graph, seen, pixels, damaged):
+    needed = {x.node for x in damaged[:3]}
+    judge = Judged(lambda *_: 0.8, lambda data, _: 0.9 if needed <= floats_in(data) else 1.2)
+    found = search(graph, seen, pixels, judge, 0.3, ["minmax"], Quiet())
+    assert floats_in(found.data) == needed | ends_of(graph)
+    with pytest.raises(ParityError, match=r"maps and scores at 1\.50 times their limits.*or a limit by --limit"):
+        search(graph, seen, pixels, Judged(lambda *_: 0.8, lambda *_: 1.5), 0.3, ["minmax"], Quiet())
+
+
+def test_the_method_that_strains_limits_least_is_taken(graph, seen, pixels, damaged):
+    told = iter([0.0, 1.3, 1.1, 1.2, 1.4] + [0.5] * 20)  # float, the methods, every layer, more in float
+    judge = Judged(lambda *_: 0.8, lambda *_: next(told))
+    found = search(graph, seen, pixels, judge, 0.3, ["minmax", "percentile", "entropy"], Quiet())
+    assert found.chosen.method == "percentile"
+    assert len(found.chosen.kept) == len(graph.ends()) + 1
+
+
 def test_the_best_method_is_taken(graph, seen, pixels, damaged):
     told = iter([0.8, 0.5, 0.799, 0.6, 0.7])  # float; min-max, percentile, entropy; every layer
-    found = search(graph, seen, pixels, lambda *_: next(told), 0.3, ["minmax", "percentile", "entropy"], Quiet())
+    found = search(
+        graph, seen, pixels, Judged(lambda *_: next(told)), 0.3, ["minmax", "percentile", "entropy"], Quiet()
+    )
     assert found.chosen.method == "percentile"
     assert found.chosen.lost == pytest.approx(0.1)
 
@@ -190,14 +222,14 @@ def test_a_budget_that_cannot_be_kept_is_refused_with_what_was_reached(graph, se
         return 0.8 if spec.precision == "float32" else 0.7
 
     with pytest.raises(ParityError, match=r"loses 10\.00 points of AP50, and 10\.00 with the \d+ most damaging"):
-        search(graph, seen, pixels, score, 0.3, ["minmax"], Quiet())
+        search(graph, seen, pixels, Judged(score), 0.3, ["minmax"], Quiet())
 
 
 def test_wrong_settings_are_refused(graph, seen, pixels):
     with pytest.raises(SettingError, match="did you mean 'percentile'"):
-        search(graph, seen, pixels, lambda *_: 0.8, 0.3, ["percentil"], Quiet())
+        search(graph, seen, pixels, Judged(lambda *_: 0.8), 0.3, ["percentil"], Quiet())
     with pytest.raises(SettingError, match="want a number from 0 on"):
-        search(graph, seen, pixels, lambda *_: 0.8, float("nan"), ["minmax"], Quiet())
+        search(graph, seen, pixels, Judged(lambda *_: 0.8), float("nan"), ["minmax"], Quiet())
 
 
 def test_what_is_quantised_already_is_refused(graph, ranges, tmp_path):

@@ -6,7 +6,7 @@ What comes before the first layer (normalising) and after the last ones (decodin
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -46,9 +46,9 @@ class Layer:
     name        of its weights in the network, e.g. "head.logits.0.1"
     parameters  of its weights
     macs        multiply-adds
-    end         "first": it reads the picture. "second": depthwise on at most FEW channels, and reads only that one: in
-                ONNX Runtime INT8 takes it twice as long as float (`head`, 288 x 192: 1.5 ms against 0.7). "last": only
-                decoding follows, and what it gives would be rounded. "": any other; a product over rows
+    end         "first": no other layer comes before it. "second": depthwise on at most FEW channels, and reads only
+                that one: in ONNX Runtime INT8 takes it twice as long as float (`head`, 288 x 192: 1.5 ms against 0.7).
+                "last": only decoding follows, and what it gives would be rounded. "": any other; a product over rows
                 (`arrange.ROWS`) gives float sums, and need not stay float
     """
 
@@ -136,7 +136,8 @@ def make_graph(proto: Any, spec: ModelSpec, where: str) -> Graph:
             carried[n.name] = frozenset().union(*(fed[i] for i in read))
             fed |= dict.fromkeys(n.output, carried[n.name])
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in proto.graph.value_info}
-    firsts = {n.name for n in layers if n.input[0] not in fed}
+    behind = _behind(nodes, layers)
+    firsts = {n.name for n in layers if not behind.intersection(n.input)}
     ends = [_end(n, constants, firsts, fed, onward) for n in layers]
     described = tuple(_describe(n, constants, shapes, end) for n, end in zip(layers, ends, strict=True))
     quantisable = [n for n in nodes if n in layers or n.name in carried]
@@ -169,6 +170,15 @@ def _leading_to(nodes: Iterable[Any], layers: set[str]) -> set[str]:
     return found
 
 
+def _behind(nodes: Iterable[Any], layers: Sequence[Any]) -> set[str]:
+    """The tensors before which a layer comes."""
+    out: set[str] = set()
+    for n in nodes:
+        if n in layers or out.intersection(n.input):
+            out |= set(n.output)
+    return out
+
+
 def _describe(node: Any, constants: dict[str, tuple[int, ...]], shapes: dict[str, list[int]], end: str) -> Layer:
     weight = next(i for i in node.input[:2] if i in constants)
     size = prod(constants[weight])
@@ -194,4 +204,4 @@ def _end(
         return "last"
     groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     few = node.op_type == "Conv" and 1 < groups == constants[node.input[1]][0] <= FEW
-    return "second" if few and fed[node.input[0]] <= firsts else ""
+    return "second" if few and fed.get(node.input[0], {""}) <= firsts else ""

@@ -69,17 +69,19 @@ def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str]) -> An
 def shorten(proto: Any) -> None:
     """Short names for what the quantiser added, and one zero point for all that are alike: a tenth of a small file.
 
-    A weight keeps its own name; what is read in place of a tensor after its rounding has the tensor's name and AFTER.
+    A weight keeps its own name, and so does what the graph gives; what is read in place of a tensor after its rounding
+    has the tensor's name and AFTER.
     """
     graph = proto.graph
-    stored = {i.name for i in graph.initializer}
+    stored, given = {i.name for i in graph.initializer}, {o.name for o in graph.output}
     names: dict[str, str] = {}
     for node in graph.node:
         if node.op_type == "QuantizeLinear":
             names[node.output[0]] = f"q{len(names)}"
         elif node.op_type == "DequantizeLinear":
             of = node.output[0].removesuffix(ADDED)
-            names[node.output[0]] = f"w{len(names)}" if node.input[0] in stored else of + AFTER
+            if node.output[0] not in given:
+                names[node.output[0]] = f"w{len(names)}" if node.input[0] in stored else of + AFTER
             if node.input[0] in stored:
                 names[node.input[0]] = of
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):

@@ -10,9 +10,10 @@ from passerby.deploy.parity_limits import LIMITS, Limits
 from passerby.deploy.quantise.calibrate import LEAST, METHODS, observe, read_inputs
 from passerby.deploy.quantise.graph import read_graph
 from passerby.deploy.quantise.half import STORES, write_half
+from passerby.deploy.quantise.judging import DetectorJudge, LocaliserJudge
 from passerby.deploy.quantise.pictures import Split
 from passerby.deploy.quantise.report import Report
-from passerby.deploy.quantise.search import Judge, Tell, check, search
+from passerby.deploy.quantise.search import Tell, check, search
 from passerby.errors import ModelError, ParityError, SettingError, did_you_mean
 from passerby.files import written_whole
 from passerby.records import SampleSet
@@ -29,7 +30,7 @@ class Choices:
 
     precision  of PRECISIONS
     methods    of calibration, names of METHODS
-    budget     points of AP50 that INT8 may lose
+    budget     points of AP50 that INT8 may lose, of a localiser points of AUC
     limits     what else may differ; None: the precision's own in `deploy.parity_limits`
     engine     that runs both files for the certificate
     threads    of that engine; 0: as many as it likes
@@ -49,7 +50,7 @@ def need_choices(model: Path, out: Path, choices: Choices) -> None:
     """Refuses what cannot be done before anything is read or run.
 
     Raises SettingError for an unknown precision or method, a budget out of range, or a target that would change the
-    model itself or a shipped one; ModelError for INT8 of a model that has no AP50 to hold a budget by.
+    model itself or a shipped one; ModelError for INT8 of a two-stage model.
     """
     if choices.precision not in PRECISIONS:
         raise SettingError(f"no precision '{choices.precision}'{did_you_mean(choices.precision, PRECISIONS)}")
@@ -61,8 +62,6 @@ def need_choices(model: Path, out: Path, choices: Choices) -> None:
     spec = read_spec(model)
     if choices.precision != "int8":
         return
-    if spec.task != "detect":
-        raise ModelError(f"{model}: a localiser has no AP50 to hold a budget by; take --precision float16 or bfloat16")
     if spec.network.get("head") == "two_stage":
         raise ModelError(
             f"{model}: the rows of a two-stage head change places, and its layers cannot be judged one by one; "
@@ -80,16 +79,20 @@ def quantise(model: Path, out: Path, pictures: Split, choices: Choices, tell: Te
     where the budget or a limit does not hold, OutputError where `out` cannot be written.
     """
     need_choices(model, out, choices)
+    limits = choices.limits or LIMITS["int8"]
     graph = read_graph(model)
+    judge = (
+        LocaliserJudge(pictures.judge, graph.spec.labels, limits, choices.threads)
+        if graph.spec.task == "localise"
+        else DetectorJudge(pictures.judge, choices.threads)
+    )
     inputs = read_inputs(pictures.calibrate, graph.spec, pictures.source, choices.least)
     notes = (*pictures.told, *inputs.told)
     for note in notes:
         tell.line(note)
     seen = observe(graph, inputs.pixels, choices.threads, lambda k, n: tell.step(f"calibrating: {k}/{n} pictures"))
     few = inputs.pixels[:: max(len(inputs.pixels) // DAMAGE_PICTURES, 1)][:DAMAGE_PICTURES]
-    found = search(
-        graph, seen, few, Judge(pictures.judge, choices.threads), choices.budget, choices.methods, tell, choices.threads
-    )
+    found = search(graph, seen, few, judge, choices.budget, choices.methods, tell, choices.threads)
     report = Report(
         graph,
         found,
@@ -100,8 +103,8 @@ def quantise(model: Path, out: Path, pictures: Split, choices: Choices, tell: Te
         notes,
         model.stat().st_size,
     )
-    limits = (choices.limits or LIMITS["int8"]).with_(ap50=choices.budget)
-    return report, _write(model, out, found.data, report.card(), pictures.judge, replace(choices, limits=limits), tell)
+    choices = replace(choices, limits=limits.with_(ap50=choices.budget))
+    return report, _write(model, out, found.data, report.card(), pictures.judge, choices, tell)
 
 
 def store_half(model: Path, out: Path, samples: SampleSet, choices: Choices, tell: Tell) -> Certificate:

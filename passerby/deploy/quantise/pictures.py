@@ -40,8 +40,7 @@ def split_pictures(
     data   for calibration; without `check`, pictures of it that do not calibrate judge
     check  to judge on; files with the content of a calibration picture are left out where others remain
 
-    Raises DataError where a set has no picture, or what judges has no labelled object; SettingError for numbers
-    under 1.
+    Raises DataError where a set has no picture; SettingError for numbers under 1.
     """
     if min(calibrating, judging) < 1:
         raise SettingError(f"{calibrating} calibration pictures and {judging} that judge: want at least 1 of each")
@@ -64,10 +63,6 @@ def split_pictures(
     elif check is not None and both:
         told.append(f"{pool.source}: {both} of {len(pool)} pictures calibrated: left out of judging")
     judge = replace(pool, samples=tuple(spread(others or pool.samples, judging)))
-    if not judge.objects():
-        raise DataError(
-            f"{judge.source}: has no labelled object to judge accuracy on; name labelled pictures by --check"
-        )
     return Split(paths, judge, data.source, proof, tuple(told))
 
 

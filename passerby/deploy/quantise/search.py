@@ -9,16 +9,11 @@ from typing import Protocol
 from passerby.deploy.quantise.calibrate import METHODS, Seen, find_ranges
 from passerby.deploy.quantise.graph import Graph, Layer
 from passerby.deploy.quantise.int8 import write_int8
+from passerby.deploy.quantise.judging import Judge
 from passerby.deploy.quantise.sensitivity import Damage, measure
 from passerby.errors import ParityError, SettingError, did_you_mean
-from passerby.measure.average_precision import mean_area_ap
-from passerby.measure.evaluate import judge
-from passerby.records import Pixels, SampleSet
-from passerby.runtime.detector import Detector
-from passerby.runtime.session import open_engine
-from passerby.spec import ModelSpec
+from passerby.records import Pixels
 
-FLOOR = 0.01  # scores under this are dropped before judging, as `passerby eval` does
 LARGEST_SHARE = 0.5  # of multiply-adds in float: beyond it the file is hardly an INT8 file any more
 
 
@@ -40,8 +35,9 @@ class Trial:
 
     method  of calibration
     kept    layers in float, by name
-    ap50    0..1, on the pictures that judge
-    lost    points of AP50 that it is below the float file
+    value   of the judge's measure, 0..1, on the pictures that judge
+    lost    points of it that it is below the float file
+    strain  what else must hold, in multiples of its limit: `judging.Verdict`
     share   of multiply-adds that are in float, 0..1
     size    bytes
     why     what it was tried for
@@ -49,11 +45,16 @@ class Trial:
 
     method: str
     kept: tuple[str, ...]
-    ap50: float
+    value: float
     lost: float
+    strain: float
     share: float
     size: int
     why: str
+
+    def holds(self, budget: float) -> bool:
+        """Whether it may be taken."""
+        return self.lost <= budget and self.strain <= 1
 
 
 @dataclass(frozen=True)
@@ -62,53 +63,43 @@ class Found:
 
     data     the file
     chosen   its trial, one of `trials`
-    ap50     of the float file
+    measure  of the judge: AP50 or AUC
+    value    of the float file
     damages  of every layer alone, the worst first
     """
 
     data: bytes
     chosen: Trial
     trials: tuple[Trial, ...]
-    ap50: float
+    measure: str
+    value: float
     damages: tuple[Damage, ...]
-
-
-class Judge:
-    """Average precision of candidates on one set of pictures, by ONNX Runtime: the same engine for float and INT8."""
-
-    def __init__(self, samples: SampleSet, threads: int = 0) -> None:
-        self.samples, self.threads = samples, threads
-
-    def __call__(self, data: bytes, spec: ModelSpec) -> float:
-        """AP50 of a file, 0..1."""
-        engine = open_engine(data, spec.name, "onnxruntime", self.threads, spec=spec)
-        return mean_area_ap(judge(Detector.of(spec, engine, FLOOR), self.samples).judged)
 
 
 def search(
     graph: Graph,
     seen: Mapping[str, Seen],
     inputs: Sequence[Pixels],
-    score: Callable[[bytes, ModelSpec], float],
+    judge: Judge,
     budget: float,
     methods: Sequence[str],
     tell: Tell,
     threads: int = 0,
 ) -> Found:
-    """Find the INT8 file that loses at most `budget` points of AP50 and keeps the fewest layers in float.
+    """Find the INT8 file that loses at most `budget` points of accuracy and keeps the fewest layers in float.
 
     The layers at the ends (`Graph.ends`) always stay float. Methods are compared so; of the best one every layer is
     tried in INT8 alone, and while the loss is over the budget, the layers that do most damage are kept in float too:
     the fewest that are enough, by bisection over that order.
     seen    of `observe`
     inputs  pictures for the layers' damage, (1, H, W, 3) uint8 each
-    score   of a file, 0..1: a Judge
+    judge   of files; the budget is in points of its measure
 
     Raises ParityError where not even with LARGEST_SHARE of the multiply-adds in float the budget is kept, saying what
     was reached; SettingError for an unknown method or a budget under 0.
     """
     check(methods, budget)
-    base = score(graph.proto.SerializeToString(), graph.spec)
+    base = judge(graph.proto.SerializeToString(), graph.spec).value
     trials: list[Trial] = []
     files: dict[Trial, bytes] = {}
     ranges = {m: find_ranges(seen, m) for m in methods}
@@ -118,21 +109,23 @@ def search(
         nodes = {x.node for x in kept}
         names = tuple(x.name for x in graph.layers if x.node in nodes)
         data = write_int8(graph, ranges[method], nodes)
-        ap50 = score(data, graph.spec.with_(precision="int8"))
+        found = judge(data, graph.spec.with_(precision="int8"))
         share = sum(x.macs for x in kept) / max(graph.macs, 1)
-        trial = Trial(method, names, ap50, 100 * (base - ap50), share, len(data), why)
+        trial = Trial(method, names, found.value, 100 * (base - found.value), found.strain, share, len(data), why)
         trials.append(trial)
         files[trial] = data
-        tell.line(f"{method}, {len(names)} of {len(graph.layers)} layers in float: {told_loss(trial)} ({why})")
+        tell.line(
+            f"{method}, {len(names)} of {len(graph.layers)} layers in float: {told_loss(trial, judge.measure)} ({why})"
+        )
         return trial
 
-    tell.line(f"float: AP50 {100 * base:.2f}")
+    tell.line(f"float: {judge.measure} {100 * base:.2f}")
     firsts = [attempt(m, ends, "the ends in float") for m in methods]
-    best = min(firsts, key=lambda t: t.lost)
+    best = min(firsts, key=lambda t: (max(t.strain, 1.0), t.lost))
     attempt(best.method, (), "every layer in INT8, for comparison")
     damages = measure(graph, ranges[best.method], inputs, threads, lambda k, n: tell.step(f"layers alone: {k}/{n}"))
-    chosen = best if best.lost <= budget else _keep_more(graph, damages, best, budget, attempt)
-    return Found(files[chosen], chosen, tuple(trials), base, tuple(damages))
+    chosen = best if best.holds(budget) else _keep_more(graph, damages, best, budget, attempt, judge.measure)
+    return Found(files[chosen], chosen, tuple(trials), judge.measure, base, tuple(damages))
 
 
 def check(methods: Sequence[str], budget: float) -> None:
@@ -141,13 +134,14 @@ def check(methods: Sequence[str], budget: float) -> None:
         if m not in METHODS:
             raise SettingError(f"no calibration method '{m}'{did_you_mean(m, [*METHODS, 'all'])}")
     if not 0 <= budget < 100:
-        raise SettingError(f"the budget is {budget} points of AP50, want a number from 0 on, e.g. 0.3")
+        raise SettingError(f"the budget is {budget} points of accuracy, want a number from 0 on, e.g. 0.3")
 
 
-def told_loss(trial: Trial) -> str:
+def told_loss(trial: Trial, measure: str) -> str:
     """A trial's accuracy in words."""
     word = "lower" if trial.lost >= 0 else "higher"
-    return f"AP50 {100 * trial.ap50:.2f}, {abs(trial.lost):.2f} points {word}"
+    moved = f", maps and scores at {trial.strain:.2f} times their limits" if trial.strain else ""
+    return f"{measure} {100 * trial.value:.2f}, {abs(trial.lost):.2f} points {word}{moved}"
 
 
 def _keep_more(
@@ -156,6 +150,7 @@ def _keep_more(
     best: Trial,
     budget: float,
     attempt: Callable[[str, Collection[Layer], str], Trial],
+    measure: str,
 ) -> Trial:
     """The fewest of the most damaging layers that have to stay float besides the ends, by bisection."""
     ends = graph.ends()
@@ -170,17 +165,20 @@ def _keep_more(
         return attempt(best.method, [*ends, *ranked[:many]], f"the {many} most damaging kept too")
 
     last = keep(most)
-    if last.lost > budget:
+    if not last.holds(budget):
+        beside = f", maps and scores at {last.strain:.2f} times their limits" if last.strain > 1 else ""
+        more = ", or a limit by --limit" if beside else ""
         raise ParityError(
-            f"{graph.spec.name}: INT8 loses {best.lost:.2f} points of AP50, and {last.lost:.2f} with the {most} most "
-            f"damaging layers in float ({100 * last.share:.0f} % of the multiply-adds): over the budget of {budget:g}; "
-            "raise --budget, calibrate with more pictures like those that judge, or fine-tune the model for INT8"
+            f"{graph.spec.name}: INT8 loses {best.lost:.2f} points of {measure}, and {last.lost:.2f} with the {most} "
+            f"most damaging layers in float ({100 * last.share:.0f} % of the multiply-adds){beside}: over the "
+            f"budget of {budget:g}; raise --budget{more}, calibrate with more pictures like those that judge, or "
+            "fine-tune the model for INT8"
         )
     low, high, chosen = 0, most, last  # `low` is not enough, `high` is
     while high - low > 1:
         middle = (low + high) // 2
         trial = keep(middle)
-        if trial.lost <= budget:
+        if trial.holds(budget):
             high, chosen = middle, trial
         else:
             low = middle

@@ -20,20 +20,21 @@ Answer = tuple[Floats, Floats]
 
 @dataclass(frozen=True)
 class Damage:
-    """What INT8 in one layer alone does to the default boxes that score at all.
+    """What INT8 in one layer alone does: to the default boxes that score at all, or to a localiser's answers.
 
     scores  mean difference of their scores, 0..1
-    boxes   mean of 1 - IoU of their boxes with the float ones, 0..1
+    places  mean of 1 - IoU of their boxes with the float ones, 0..1; of a localiser the mean difference of its maps, as
+            a share of a picture's largest value
     """
 
     layer: Layer
     scores: float
-    boxes: float
+    places: float
 
     @property
     def total(self) -> float:
-        """What layers are ranked by: average precision falls with either."""
-        return self.scores + self.boxes
+        """What layers are ranked by: accuracy falls with either."""
+        return self.scores + self.places
 
 
 def measure(
@@ -47,11 +48,12 @@ def measure(
 
     inputs  pictures, (1, H, W, 3) uint8 each
     """
+    differ = compare_localisers if graph.spec.task == "localise" else compare
     before = _answers(graph.proto.SerializeToString(), graph, inputs, threads)
     rows = []
     for k, layer in enumerate(graph.layers):
         after = _answers(write_one(graph, ranges, layer), graph, inputs, threads)
-        rows.append(Damage(layer, *compare(before, after)))
+        rows.append(Damage(layer, *differ(before, after)))
         if progress:
             progress(k + 1, len(graph.layers))
     return sorted(rows, key=lambda d: -d.total)
@@ -69,6 +71,13 @@ def compare(before: Sequence[Answer], after: Sequence[Answer]) -> tuple[float, f
         boxes.append(1 - _row_iou(box_a[shown], box_b[shown]))
     apart, moved = np.concatenate(scores), np.concatenate(boxes)
     return (float(apart.mean()), float(moved.mean())) if len(apart) else (0.0, 0.0)
+
+
+def compare_localisers(before: Sequence[Answer], after: Sequence[Answer]) -> tuple[float, float]:
+    """Mean difference of scores (C,), and of maps (C + 1, h, w) as shares of the largest value of a picture's own."""
+    scores = [np.abs(a - b).mean() for (a, _), (b, _) in zip(before, after, strict=True)]
+    maps = [np.abs(a - b).mean() / max(np.abs(a).max(), 1e-6) for (_, a), (_, b) in zip(before, after, strict=True)]
+    return float(np.mean(scores)), float(np.mean(maps))
 
 
 def _row_iou(a: Floats, b: Floats) -> Floats:
