@@ -43,7 +43,8 @@ def print_targets(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option("--batch", type=click.Choice(["1", "free"]), default="1", show_default=True, help="Pictures at once.")
 @click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", help="Of the weights.")
 @click.option("--floor", default=0.01, show_default=True, help="Scores under this are dropped, with --outputs nms.")
-@click.option("--name", default="", help="Name in a checkpoint's metadata; default: the recipe's.")
+@click.option("--name", default="", help="Name in the metadata, of a checkpoint or with --input.")
+@click.option("--input", "size", metavar="WxH", help="Another input size, pixels: the same weights.")
 @click.option(
     "--map-stride",
     type=click.IntRange(1),
@@ -67,6 +68,7 @@ def command(
     precision: str,
     floor: float,
     name: str,
+    size: str | None,
     map_stride: int | None,
     root: str,
     check: tuple[str, ...],
@@ -81,6 +83,9 @@ def command(
     scores by over 0.001, no file is written and the exit code is 9. With --map-stride the maps of a classifier get
     another stride: no weight changes, and both thresholds are chosen anew on the pictures that its recipe held out.
 
+    --input makes a detector of the same weights for another input size: smaller is faster, larger finds smaller
+    objects. What it costs and finds: `passerby tune MODEL --beside FILE --data DATA`. Choose its threshold anew.
+
     Every other export ends with a certificate: the pictures of --check (any DATA of `passerby eval`; without it, drawn
     ones) go through MODEL and the new file, and beyond the limits of `passerby parity` nothing is written and the exit
     code is 9. Targets, and what was run of each: --list. docs/guides/export.md
@@ -89,6 +94,8 @@ def command(
 
     target = target_of(kind)
     checkpoint = Path(model).suffix == CHECKPOINT
+    if map_stride and size:
+        raise click.UsageError("--input is for detectors, --map-stride for classifiers; leave one out")
     if map_stride:
         if not checkpoint:
             raise click.UsageError("--map-stride is for checkpoints: a model's graph is as it was made")
@@ -96,25 +103,27 @@ def command(
             raise click.UsageError("--map-stride goes with --target onnx; export the file that it makes to the target")
         export_finer(Path(model), out or Path(model).with_suffix(".onnx"), map_stride, root, check, name)
         return
-    if checkpoint and kind == "onnx" and outputs in (None, "decoded") and batch == "1" and precision == "float32":
-        export_checkpoint(Path(model), out or Path(model).with_suffix(".onnx"), check, name)
+    learnt = checkpoint or bool(size)  # torch writes the graph; else the graph that is there is changed
+    stem = f"{Path(model).stem}-{size.lower()}" if size else Path(model).stem
+    if learnt and kind == "onnx" and outputs in (None, "decoded") and batch == "1" and precision == "float32":
+        export_learnt(model, out or Path(model).with_name(f"{stem}.onnx"), size, check, name)
         return
-    if name and not checkpoint:
-        raise click.UsageError("--name is for checkpoints: a model has its name")
+    if name and not learnt:
+        raise click.UsageError("--name is for checkpoints and --input: a model has its name")
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
         source = model
-        if checkpoint:
-            source = str(Path(folder) / f"{Path(model).stem}.onnx")
-            export_checkpoint(Path(model), Path(source), (), name)
+        if learnt:
+            source = str(Path(scratch) / f"{stem}.onnx")
+            export_learnt(model, Path(source), size, (), name)
 
         def job_of(path: Path, spec: ModelSpec, line: Callable[[str], None]) -> Job:
             from passerby.deploy.targets.base import Job
             from passerby.deploy.targets.export import default_out
             from passerby.runtime.model_file import is_shipped
 
-            place = Path(model) if checkpoint else path
+            place = Path(model).with_name(f"{stem}{Path(model).suffix}") if learnt else path
             goal = out or default_out(place, spec, kind, target, is_shipped(path))
             return Job(path, spec, goal, outputs, batch == "free", precision, floor, tell=line)
 
@@ -122,15 +131,24 @@ def command(
     tell(done, as_json)
 
 
-def export_checkpoint(checkpoint: Path, out: Path, check: tuple[str, ...], name: str) -> None:
-    """A checkpoint as one .onnx file, proven to be the network."""
+def export_learnt(model: str, out: Path, size: str | None, check: tuple[str, ...], name: str) -> None:
+    """A checkpoint, or a model at another input size, as one .onnx file, proven to be the network."""
+    from passerby.cli.options import parse_input
     from passerby.cli.torch_wall import learn
 
+    if out.resolve() == Path(model).resolve():
+        raise click.UsageError(f"--to {out}: that is the model itself; name another file")
+    sides = parse_input(size) if size else None
     frames = [pixels for source in check for pixels in pictures_of(source)]
     with learn():
+        from passerby.learn.resized import export_resized
         from passerby.learn.to_onnx import export
 
-        spec, parity = export(checkpoint, out, frames, name)
+        if sides:
+            spec, parity = export_resized(model, out, *sides, frames, name)
+            click.echo(f"its threshold, {spec.threshold:g}, was chosen at another size: passerby threshold", err=True)
+        else:
+            spec, parity = export(Path(model), out, frames, name)
     click.echo(f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; {parity.told()}", err=True)
 
 
@@ -162,7 +180,7 @@ def export_finer(checkpoint: Path, out: Path, stride: int, root: str, check: tup
 
             spec = refine(checkpoint, finer, stride, Progress(), root, name)
         click.echo(f"thresholds chosen anew: score {spec.threshold:.4g}, map {spec.map_threshold:.4g}", err=True)
-        export_checkpoint(finer, out, check, name)
+        export_learnt(str(finer), out, None, check, name)
 
 
 def export_model(

@@ -10,17 +10,18 @@ import click
 
 if TYPE_CHECKING:
     from passerby.cli.progress import Progress
-    from passerby.deploy.tune import Timed, Tuning
-    from passerby.records import Pixels
+    from passerby.deploy.tune import Judged, Timed, Tuning
+    from passerby.records import Pixels, SampleSet
     from passerby.runtime.tuned import Choice
     from passerby.spec import ModelSpec
 
-PICTURES = 8  # of the data that are measured on
+PICTURES = 8  # of the data that are timed on
+JUDGED = 300  # of the data that accuracy is measured on, at most
 
 
 @click.command("tune", short_help="Choose a model's engine and threads by measuring on this machine.")
 @click.argument("model", required=False, metavar="[MODEL]")
-@click.option("--data", metavar="DATA", help="Pictures to measure on; default: noise, which takes as long.")
+@click.option("--data", metavar="DATA", help="Pictures to measure on, labelled or not; default: noise.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path(), help="A relative DATA path starts here.")
 @click.option(
     "--for",
@@ -30,7 +31,7 @@ PICTURES = 8  # of the data that are measured on
     metavar="latency|throughput",
     help="One picture at a time, or as many at once as there are cores (live, serve).",
 )
-@click.option("--beside", multiple=True, metavar="FILE", help="Another file of the model, measured for comparison.")
+@click.option("--beside", multiple=True, metavar="FILE", help="Another file, of any input size, for comparison.")
 @click.option("--rounds", default=10, show_default=True, help="Turns of each candidate, 8 pictures each.")
 @click.option("--forget", is_flag=True, help="Undo: remove the choices for MODEL, or all of them.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -50,6 +51,9 @@ def command(
     win by more than noise, measured twice, is a tie: the default stays. The file that runs is the same, so nothing is
     retrained or converted; but OpenVINO multiplies in bfloat16 where the processor can, as it does by default, and
     other engines in float32: `passerby parity MODEL MODEL DATA --engine openvino,onnxruntime` shows what that moves.
+
+    Other files of --beside (INT8, other input sizes by `passerby export --input`) answer differently, so that none is
+    ever chosen by itself: with labelled DATA the accuracy of each stands beside its time, and the choice is yours.
 
     A choice is kept in passerby/tuned.json of $XDG_CONFIG_HOME (else ~/.config), and holds for this very file, this
     processor and this number of cores. It is ignored where --engine or --threads is given, and where PASSERBY_NO_TUNE
@@ -71,14 +75,16 @@ def command(
     candidates = list_candidates(path, spec, goal, others)
     for other, _ in others:
         progress.line(f"{other.name}: another file, which is never chosen by itself: name it to use it")
-    pictures = _pictures(spec, data, root, [s for _, s in others])
+    samples = _samples(data, root, spec.labels if others else ())
+    pictures = _pictures(spec, samples)
     done = tune(candidates, pictures, goal, rounds, lambda n, of: progress.step(f"{n}/{of} turns"))
+    judged = _judge([(path, spec), *others], samples, progress) if others else []
     progress.clear()
     kept = _keep(path, goal, done)
     if as_json:
-        click.echo(_as_json(done, kept, goal))
+        click.echo(_as_json(done, judged, kept, goal))
         return
-    click.echo("\n".join([*_table(done), "", *_said(spec, done, kept, data)]))
+    click.echo("\n".join([*_table(done), *_accuracy(done, judged, samples), "", *_said(done, kept, data)]))
 
 
 def _open(model: str) -> tuple[Path, ModelSpec]:
@@ -89,23 +95,34 @@ def _open(model: str) -> tuple[Path, ModelSpec]:
     return path, read_spec(path)
 
 
-def _pictures(spec: ModelSpec, data: str | None, root: Path, others: Sequence[ModelSpec]) -> list[Pixels]:
-    """As the model's input, (1, H, W, 3) each. Raises SettingError where files to compare take another size."""
+def _samples(data: str | None, root: Path, labels: Sequence[str]) -> SampleSet | None:
+    from passerby.data import load_data
+
+    return None if data is None else load_data(data, labels, root)
+
+
+def _pictures(spec: ModelSpec, samples: SampleSet | None) -> list[Pixels]:
+    """(H, W, 3) each: the first of the data, or noise of the model's size, which takes as long."""
     import numpy as np
 
-    from passerby.data import load_data
-    from passerby.errors import SettingError
-    from passerby.runtime.detector import as_input
+    from passerby.pictures import read_picture
 
-    for other in others:
-        if (other.width, other.height) != (spec.width, spec.height):
-            raise SettingError(
-                f"{other.name}: takes {other.width} x {other.height}, {spec.name} takes {spec.width} x {spec.height}; "
-                "compare files of one size"
-            )
-    if data is None:
-        return [np.random.default_rng(0).integers(0, 256, (1, spec.height, spec.width, 3), np.uint8)]
-    return [as_input(s.path, spec)[0] for s in load_data(data, (), root).samples[:PICTURES]]
+    if samples is None:
+        return [np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)]
+    return [read_picture(s.path) for s in samples.samples[:PICTURES]]
+
+
+def _judge(files: Sequence[tuple[Path, ModelSpec]], samples: SampleSet | None, progress: Progress) -> list[Judged]:
+    """Accuracy of each file where the data is labelled and all are detectors; else nothing."""
+    from dataclasses import replace
+
+    from passerby.deploy.quantise.pictures import spread
+    from passerby.deploy.tune import judge_files
+
+    if samples is None or not samples.objects() or any(s.task != "detect" for _, s in files):
+        return []
+    some = replace(samples, samples=tuple(spread(samples.samples, JUDGED)))
+    return judge_files(files, some, lambda n, of: progress.step(f"accuracy: {n}/{of} pictures"))
 
 
 def _keep(path: Path, goal: str, done: Tuning) -> Choice | None:
@@ -191,7 +208,19 @@ def _table(done: Tuning) -> list[str]:
     return lines
 
 
-def _said(spec: ModelSpec, done: Tuning, kept: Choice | None, data: str | None) -> list[str]:
+def _accuracy(done: Tuning, judged: Sequence[Judged], samples: SampleSet | None) -> list[str]:
+    """A row a file: its input, what it finds, and its fastest time."""
+    if not judged or samples is None:
+        return []
+    lines = ["", f"{'file':<24}{'input':>12}{'AP50':>9}{'MR^-2':>9}{'ms, fastest':>14}"]
+    for row in judged:
+        fastest = min(r.typical for r in done.rows if r.candidate.path == row.path)
+        size = f"{row.spec.width} x {row.spec.height}"
+        lines.append(f"{row.path.name:<24}{size:>12}{row.ap50:>9.4f}{row.mr2:>9.4f}{fastest:>14.2f}")
+    return [*lines, f"of {samples.source}: at most {JUDGED} pictures, scores from 0.01, each file's default engine"]
+
+
+def _said(done: Tuning, kept: Choice | None, data: str | None) -> list[str]:
     """What was chosen and why, what was not tried, and how to undo it."""
     from passerby.runtime.tuned import tuned_path
 
@@ -213,8 +242,8 @@ def _said(spec: ModelSpec, done: Tuning, kept: Choice | None, data: str | None) 
         lines = [f"{_way(best)} measured once more: {spread}, inside the noise: the default stays"]
     return [
         *lines,
-        f"on {'pictures of ' + data if data else 'noise'}; the graph alone is timed. Its input is fixed at "
-        f"{spec.width} x {spec.height} in the file: another size is another training or export",
+        f"on {'pictures of ' + data if data else 'noise'}; the graph alone is timed. Another input size is another "
+        "file: passerby export MODEL --input WxH, then --beside it",
     ]
 
 
@@ -223,7 +252,7 @@ def _way(row: Timed) -> str:
     return f"{row.name} with {n or 'its own'} thread{'' if n == 1 else 's'},"
 
 
-def _as_json(done: Tuning, kept: Choice | None, goal: str) -> str:
+def _as_json(done: Tuning, judged: Sequence[Judged], kept: Choice | None, goal: str) -> str:
     import json
     from dataclasses import asdict
 
@@ -236,4 +265,12 @@ def _as_json(done: Tuning, kept: Choice | None, goal: str) -> str:
         for r in done.rows
     ]  # fmt: skip
     again = asdict(done.again)
-    return json.dumps({"goal": goal, "rows": rows, "again": again, "chosen": asdict(kept) if kept else None}, indent=1)
+    files = [
+        {
+            "file": j.path.name, "width": j.spec.width, "height": j.spec.height,
+            "ap50": round(j.ap50, 6), "mr2": round(j.mr2, 6),
+        }
+        for j in judged
+    ]  # fmt: skip
+    chosen = asdict(kept) if kept else None
+    return json.dumps({"goal": goal, "rows": rows, "files": files, "again": again, "chosen": chosen}, indent=1)

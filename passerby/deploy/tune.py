@@ -13,18 +13,22 @@ import numpy as np
 
 from passerby.cores import cores
 from passerby.errors import SettingError, did_you_mean
+from passerby.measure.evaluate import evaluate
 from passerby.measure.matching import Doubles
 from passerby.measure.speed import Ratio, ratio
-from passerby.records import Pixels
-from passerby.runtime.detector import Engine
+from passerby.records import Pixels, SampleSet
+from passerby.runtime.detector import Detector, Engine, as_input
 from passerby.runtime.session import BY_FORMAT, ENGINES, open_engine
 from passerby.runtime.tuned import GOALS, default_engine
 from passerby.spec import ModelSpec
 
 SETTLE = 3  # runs of a turn that are not counted: the threads of the engine before keep spinning for a while
 BLOCK = 8  # runs of a turn that are; their median is one measurement
+FLOOR = 0.01  # scores under this are dropped before judging, as `passerby eval` does
+METRICS = ("average_precision", "miss_rate")  # of measure.evaluate
 AGAIN = 2  # times as many rounds in which the fastest and the default are measured once more, alone
 Tell = Callable[[int, int], None]
+Inputs = Sequence[Pixels]  # (1, H, W, 3) uint8 each, as a model's input
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def tune(
 ) -> Tuning:
     """Measure all candidates in turns, and the fastest against the default, the first, once more.
 
-    pictures  (1, H, W, 3) uint8 RGB each, as the model's input
+    pictures  (H, W, 3) uint8 RGB each; every candidate is given them at its own input size
     goal      "latency": one picture at a time; "throughput": as many at once as there are cores
     rounds    turns of each candidate
     tell      called with (turns done, turns in all)
@@ -119,16 +123,51 @@ def tune(
         raise SettingError("no picture to measure on")
     streams = cores() if goal == "throughput" else 1
     engines = [open_engine(c.path, str(c.path), c.engine, c.threads, streams, c.spec) for c in candidates]
+    inputs = [[as_input(p, c.spec)[0] for p in pictures] for c in candidates]
     whole = (len(engines) + 2 * AGAIN) * rounds
-    ms = _take_turns(engines, pictures, streams, rounds, lambda n: tell(n, whole) if tell else None)
+    ms = _take_turns(engines, inputs, streams, rounds, lambda n: tell(n, whole) if tell else None)
     rows = tuple(Timed(c, e.name, row, ratio(ms[0], row)) for c, e, row in zip(candidates, engines, ms, strict=True))
     best = min((r for r in rows if r.candidate.rival), key=lambda r: r.typical)
     if best is rows[0]:
         return Tuning(rows, best, Ratio(1.0, 1.0, 1.0, tie=True))
-    pair = [engines[0], engines[rows.index(best)]]
+    pair, same = [engines[0], engines[rows.index(best)]], [inputs[0], inputs[0]]
     done = len(engines) * rounds
-    again = _take_turns(pair, pictures, streams, AGAIN * rounds, lambda n: tell(done + n, whole) if tell else None)
+    again = _take_turns(pair, same, streams, AGAIN * rounds, lambda n: tell(done + n, whole) if tell else None)
     return Tuning(rows, best, ratio(again[0], again[1]))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a file finds.
+
+    ap50, mr2  0..1, scores from FLOOR on, by the engine that is its default
+    """
+
+    path: Path
+    spec: ModelSpec
+    ap50: float
+    mr2: float
+
+
+def judge_files(files: Sequence[tuple[Path, ModelSpec]], samples: SampleSet, tell: Tell | None = None) -> list[Judged]:
+    """Accuracy of detectors' files on one labelled set: what another input size or precision gives and takes.
+
+    tell  called with (pictures done, pictures in all)
+
+    Raises as `evaluate` does.
+    """
+    rows: list[Judged] = []
+    whole = len(files) * len(samples)
+    for path, spec in files:
+        before = len(rows) * len(samples)
+
+        def step(n: int, _: int, before: int = before) -> None:
+            if tell:
+                tell(before + n, whole)
+
+        found = evaluate(Detector(path, FLOOR), samples, METRICS, progress=step).scores
+        rows.append(Judged(path, spec, found["ap50"], found["mr2"]))
+    return rows
 
 
 def _engines_of(path: Path) -> list[str]:
@@ -142,7 +181,7 @@ def _engines_of(path: Path) -> list[str]:
 
 
 def _take_turns(
-    engines: Sequence[Engine], pictures: Sequence[Pixels], streams: int, rounds: int, tell: Callable[[int], None]
+    engines: Sequence[Engine], inputs: Sequence[Inputs], streams: int, rounds: int, tell: Callable[[int], None]
 ) -> Doubles:
     """(E, R) milliseconds a picture: A, B, C in the first round, B, C, A in the next."""
     ms = np.zeros((len(engines), rounds))
@@ -150,12 +189,12 @@ def _take_turns(
         for r in range(rounds):
             for turn in range(len(engines)):
                 k = (r + turn) % len(engines)
-                ms[k, r] = _measure(engines[k], pictures, streams, pool)
+                ms[k, r] = _measure(engines[k], inputs[k], streams, pool)
                 tell(r * len(engines) + turn + 1)
     return ms
 
 
-def _measure(engine: Engine, pictures: Sequence[Pixels], streams: int, pool: ThreadPoolExecutor) -> float:
+def _measure(engine: Engine, pictures: Inputs, streams: int, pool: ThreadPoolExecutor) -> float:
     """One turn, milliseconds a picture."""
     if streams == 1:
         times = []

@@ -33,6 +33,7 @@ class Habits:
 
 
 LARGEST = 8  # multiplier of channels or blocks
+LEAST_SIDE = 64  # of an input, pixels
 NETWORK_FIELDS = {"width_multiplier", "depth_multiplier", "fusion", "padding", "epsilon", "mean", "std"}
 
 
@@ -96,8 +97,8 @@ def spec_of(model: Model, habits: Habits = Habits()) -> ModelSpec:
         if value not in table:
             raise SettingError(f"model.{name}: '{value}' is unknown{did_you_mean(value, table)}")
     height, width = model.input_size()
-    if min(height, width) < 64:
-        raise SettingError(f"model: input {width} x {height}; want at least 64 pixels a side")
+    if min(height, width) < LEAST_SIDE:
+        raise SettingError(f"model: input {width} x {height}; want at least {LEAST_SIDE} pixels a side")
     pooled = HEADS[model.head].task == "localise"
     if not pooled:
         _check_layout(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
 from passerby.learn.boxes import corners, offsets_of
 from passerby.learn.exported import fold, load_trained
-from passerby.learn.network import Detector, build
+from passerby.learn.network import Detector
+from passerby.learn.resized import at_size
 from passerby.spec import ModelSpec
 
 
@@ -63,11 +64,8 @@ def load_teacher(model: str, spec: ModelSpec) -> Teacher:
             raise SettingError(f"optimiser.teacher: {model}: its {name}: {a}; the recipe's: {b}; both must be the same")
     if spec.scoring != "sigmoid" or network.head.ranked:
         raise SettingError("optimiser.teacher: only for model.head=ssd or plain_ssd with model.loss=focal")
-    maps = tuple(replace(m, sizes=t.sizes) for m, t in zip(spec.anchors, theirs.anchors, strict=True))
-    there = theirs.with_(height=spec.height, width=spec.width, resize=spec.resize, anchors=maps)
-    fitting = build(there, str(model))
-    fitting.load_state_dict(network.state_dict())
-    fold(fitting.eval())
+    fitting, there = at_size(network, theirs.with_(resize=spec.resize), spec.width, spec.height)
+    fold(fitting)
     alike = (there.anchors, there.variance) == (spec.anchors, spec.variance)
     boxes = None if alike else (_boxes_of(there), _boxes_of(spec))
     return Teacher(fitting.requires_grad_(False), there, spec, boxes)

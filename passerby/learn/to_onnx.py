@@ -76,13 +76,18 @@ def export(path: Path, out: Path, pictures: Sequence[Pixels], name: str = "") ->
     if name:
         spec = spec.with_(name=name)
     spec = spec.with_(layers=layers_of(network, spec))
+    return spec, write_onnx(network, spec, out, pictures)
+
+
+def write_onnx(network: Detector, spec: ModelSpec, out: Path, pictures: Sequence[Pixels]) -> Parity:
+    """Write a network in evaluation mode as ONNX. For arguments and errors see `export`."""
     data = to_bytes(network, spec)
     parity = compare(network, spec, data, [*pictures, _noise(spec)])
     if not parity.good():
         raise ParityError(f"{out}: not written: {parity.told()}")
     with written_whole(out) as temporary:
         temporary.write_bytes(data)
-    return spec, parity
+    return parity
 
 
 def to_bytes(network: Detector, spec: ModelSpec) -> bytes:

@@ -63,7 +63,7 @@ def candidates(spec, path, names):
     return [Candidate(path, spec, n, 0) for n in names]
 
 
-NOISE = [np.zeros((1, 64, 64, 3), np.uint8)]
+NOISE = [np.zeros((64, 64, 3), np.uint8)]
 
 
 def test_what_is_clearly_faster_is_chosen(paced, tiny_spec, tiny_model):
@@ -187,7 +187,7 @@ def test_the_whole_command_keeps_lists_and_forgets(cli, tiny_model, monkeypatch)
     assert "the default" in ran.out
     assert "kept in" in ran.out
     assert "undo: passerby tune --forget" in ran.out
-    assert "fixed at 64 x 64" in ran.out
+    assert "another file: passerby export MODEL --input WxH" in ran.out
     (kept,) = read_choices()
     assert (kept.engine, kept.threads, kept.model) == ("onnxruntime", 1, "tiny.onnx")
     assert kept.facts["low"] > 1
