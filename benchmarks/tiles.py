@@ -13,7 +13,7 @@ from pathlib import Path
 from common import median, save
 
 from passerby import Detector, evaluate, load_data
-from passerby.learn.resized import export_resized
+from passerby.learn.derived import Derived, export_derived
 from passerby.pictures import read_picture
 from passerby.runtime.tiled import Tiled
 
@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for width, height in SIZES:
             path = Path(folder) / f"{width}.onnx"
-            export_resized(given.model, path, width, height, ())
+            export_derived(given.model, path, Derived((width, height)))
             ways[f"--input {width}x{height}"] = Detector(path, 0.01, "onnxruntime", 1)
     for grid in GRIDS:
         across, down = (int(n) for n in grid.split("x"))

@@ -43,8 +43,9 @@ def print_targets(context: click.Context, _: click.Parameter, wanted: bool) -> N
 @click.option("--batch", type=click.Choice(["1", "free"]), default="1", show_default=True, help="Pictures at once.")
 @click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", help="Of the weights.")
 @click.option("--floor", default=0.01, show_default=True, help="Scores under this are dropped, with --outputs nms.")
-@click.option("--name", default="", help="Name in the metadata, of a checkpoint or with --input.")
+@click.option("--name", default="", help="Name in the metadata, of a checkpoint or with --input and --mean.")
 @click.option("--input", "size", metavar="WxH", help="Another input size, pixels: the same weights.")
+@click.option("--mean", multiple=True, metavar="MODEL", help="Average the weights with this one's; may be repeated.")
 @click.option(
     "--map-stride",
     type=click.IntRange(1),
@@ -69,6 +70,7 @@ def command(
     floor: float,
     name: str,
     size: str | None,
+    mean: tuple[str, ...],
     map_stride: int | None,
     root: str,
     check: tuple[str, ...],
@@ -84,7 +86,8 @@ def command(
     another stride: no weight changes, and both thresholds are chosen anew on the pictures that its recipe held out.
 
     --input makes a detector of the same weights for another input size: smaller is faster, larger finds smaller
-    objects. What it costs and finds: `passerby tune MODEL --beside FILE --data DATA`. Choose its threshold anew.
+    objects. What it costs and finds: `passerby tune MODEL --beside FILE --data DATA`. --mean averages the weights of
+    networks that began alike, e.g. of a run and of what it went on from. Choose the threshold anew after either.
 
     Every other export ends with a certificate: the pictures of --check (any DATA of `passerby eval`; without it, drawn
     ones) go through MODEL and the new file, and beyond the limits of `passerby parity` nothing is written and the exit
@@ -94,8 +97,8 @@ def command(
 
     target = target_of(kind)
     checkpoint = Path(model).suffix == CHECKPOINT
-    if map_stride and size:
-        raise click.UsageError("--input is for detectors, --map-stride for classifiers; leave one out")
+    if map_stride and (size or mean):
+        raise click.UsageError("--map-stride makes a file by itself; leave --input and --mean out")
     if map_stride:
         if not checkpoint:
             raise click.UsageError("--map-stride is for checkpoints: a model's graph is as it was made")
@@ -103,20 +106,20 @@ def command(
             raise click.UsageError("--map-stride goes with --target onnx; export the file that it makes to the target")
         export_finer(Path(model), out or Path(model).with_suffix(".onnx"), map_stride, root, check, name)
         return
-    learnt = checkpoint or bool(size)  # torch writes the graph; else the graph that is there is changed
-    stem = f"{Path(model).stem}-{size.lower()}" if size else Path(model).stem
+    learnt = checkpoint or bool(size or mean)  # torch writes the graph; else the graph that is there is changed
+    stem = "-".join([Path(model).stem, *([size.lower()] if size else []), *(["mean"] if mean else [])])
     if learnt and kind == "onnx" and outputs in (None, "decoded") and batch == "1" and precision == "float32":
-        export_learnt(model, out or Path(model).with_name(f"{stem}.onnx"), size, check, name)
+        export_learnt(model, out or Path(model).with_name(f"{stem}.onnx"), check, name, size, mean)
         return
     if name and not learnt:
-        raise click.UsageError("--name is for checkpoints and --input: a model has its name")
+        raise click.UsageError("--name is for checkpoints, --input and --mean: a model has its name")
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
         source = model
         if learnt:
             source = str(Path(scratch) / f"{stem}.onnx")
-            export_learnt(model, Path(source), size, (), name)
+            export_learnt(model, Path(source), (), name, size, mean)
 
         def job_of(path: Path, spec: ModelSpec, line: Callable[[str], None]) -> Job:
             from passerby.deploy.targets.base import Job
@@ -131,8 +134,10 @@ def command(
     tell(done, as_json)
 
 
-def export_learnt(model: str, out: Path, size: str | None, check: tuple[str, ...], name: str) -> None:
-    """A checkpoint, or a model at another input size, as one .onnx file, proven to be the network."""
+def export_learnt(
+    model: str, out: Path, check: tuple[str, ...], name: str, size: str | None = None, mean: tuple[str, ...] = ()
+) -> None:
+    """A checkpoint, or what is made of a model without training, as one .onnx file, proven to be the network."""
     from passerby.cli.options import parse_input
     from passerby.cli.torch_wall import learn
 
@@ -141,12 +146,13 @@ def export_learnt(model: str, out: Path, size: str | None, check: tuple[str, ...
     sides = parse_input(size) if size else None
     frames = [pixels for source in check for pixels in pictures_of(source)]
     with learn():
-        from passerby.learn.resized import export_resized
+        from passerby.learn.derived import Derived, export_derived
         from passerby.learn.to_onnx import export
 
-        if sides:
-            spec, parity = export_resized(model, out, *sides, frames, name)
-            click.echo(f"its threshold, {spec.threshold:g}, was chosen at another size: passerby threshold", err=True)
+        if sides or mean:
+            spec, parity = export_derived(model, out, Derived(sides, mean, name), frames)
+            was = f"its threshold, {spec.threshold:g}, is that of {model}"
+            click.echo(f"{was}: choose it anew by passerby threshold {out} DATA", err=True)
         else:
             spec, parity = export(Path(model), out, frames, name)
     click.echo(f"{out}: {spec.name}, {out.stat().st_size / 1e6:.2f} MB; {parity.told()}", err=True)
@@ -180,7 +186,7 @@ def export_finer(checkpoint: Path, out: Path, stride: int, root: str, check: tup
 
             spec = refine(checkpoint, finer, stride, Progress(), root, name)
         click.echo(f"thresholds chosen anew: score {spec.threshold:.4g}, map {spec.map_threshold:.4g}", err=True)
-        export_learnt(str(finer), out, None, check, name)
+        export_learnt(str(finer), out, check, name)
 
 
 def export_model(

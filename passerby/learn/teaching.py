@@ -11,9 +11,9 @@ from torch import Tensor
 from passerby.errors import SettingError
 from passerby.geometry.anchors import default_boxes
 from passerby.learn.boxes import corners, offsets_of
+from passerby.learn.derived import at_size
 from passerby.learn.exported import fold, load_trained
 from passerby.learn.network import Detector
-from passerby.learn.resized import at_size
 from passerby.spec import ModelSpec
 
 

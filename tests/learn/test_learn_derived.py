@@ -1,4 +1,4 @@
-"""A trained detector at another input size: the same weights, over more cells or fewer."""
+"""Trained networks made into others without training: at another input size, or the mean of several."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import torch
 from passerby import Detector
 from passerby.geometry.anchors import default_boxes
 from passerby.geometry.boxes import iou
+from passerby.learn import checkpoint
+from passerby.learn.derived import Derived, at_size, export_derived
 from passerby.learn.engine import TorchEngine
-from passerby.learn.exported import load_exported
-from passerby.learn.resized import at_size, export_resized
+from passerby.learn.exported import fold, load_exported
+from passerby.learn.network import build
+from passerby.recipe import Recipe
 from passerby.runtime.model_file import find_model, read_spec
 
 cli = model_fixtures.cli
@@ -59,7 +62,7 @@ def test_head_finds_a_head_at_any_size(size):
 
 def test_the_file_says_what_it_is_and_runs(tmp_path):
     out = tmp_path / "small.onnx"
-    spec, parity = export_resized("head-tiny", out, 320, 224, [])
+    spec, parity = export_derived("head-tiny", out, Derived((320, 224)))
     assert parity.good()
     assert read_spec(out) == spec
     was = read_spec(find_model("head-tiny"))
@@ -74,6 +77,40 @@ def test_the_file_says_what_it_is_and_runs(tmp_path):
     assert iou(found.boxes[:1], HEAD)[0, 0] > 0.6
 
 
+def test_the_mean_of_two_is_between_them(make_checkpoint, tiny, tmp_path):
+    path, network, spec = make_checkpoint(fusion=16)
+    apart = tmp_path / "apart.safetensors"
+    other = build(spec)
+    other.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        bias = network.head.logits[0][-1].bias
+        other.head.logits[0][-1].bias += 0.5
+    checkpoint.save(apart, other, None, None, spec, Recipe("apart", tiny(fusion=16)), checkpoint.State())
+    out = tmp_path / "mean.onnx"
+    there, parity = export_derived(path, out, Derived(others=(str(apart),)))
+    assert parity.good()
+    mean, _ = load_exported(out)
+    torch.testing.assert_close(mean.head.logits[0][-1].bias, bias + 0.25)
+    pixels = torch.randint(0, 256, (1, spec.height, spec.width, 3), dtype=torch.uint8)
+    fold(network.eval())
+    with torch.no_grad():
+        for a, b in zip(
+            network(pixels)[1:], mean(pixels)[1:], strict=True
+        ):  # where the two are alike, so is their mean
+            torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    assert len(there.provenance["mean_of"]) == 2
+
+
+def test_the_mean_of_a_file_and_itself_is_the_file(tmp_path):
+    out = tmp_path / "same.onnx"
+    spec, _ = export_derived("head-tiny", out, Derived(others=("head-tiny",), name="same"))
+    assert spec.name == "same"
+    assert [m["recipe"] for m in spec.provenance["mean_of"]] == ["head-tiny", "head-tiny"]
+    before, after = (Detector(m, 0.1, "onnxruntime")(ASTRONAUT) for m in ("head-tiny", out))
+    np.testing.assert_allclose(before.boxes, after.boxes, atol=0.01)
+    np.testing.assert_allclose(before.scores, after.scores, atol=1e-4)
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -85,7 +122,7 @@ def test_export_and_tune_weigh_sizes_against_each_other(cli, here, make_voc, mak
     ran = cli("export", "head-tiny", "--input", "256x192")
     assert ran.code == 0, ran.err
     assert (here / "head-tiny-256x192.onnx").is_file()
-    assert "was chosen at another size" in ran.err
+    assert "choose it anew by passerby threshold" in ran.err
     root = make_voc({"a": [("head", 5, 5, 25, 25)], "b": [("head", 5, 5, 25, 25)]})
     for name in "ab":
         make_picture(root / "JPEGImages" / f"{name}.jpg", 60, 40)
@@ -108,7 +145,9 @@ def test_export_and_tune_weigh_sizes_against_each_other(cli, here, make_voc, mak
         (("head", "--input", "wide"), 2, "'wide' is no size"),
         (("head", "--input", "32x400"), 2, "want at least 64 pixels a side"),
         (("person-map", "--input", "320"), 5, "a localiser keeps the input that it was trained on"),
-        (("head", "--input", "320", "--map-stride", "8"), 2, "leave one out"),
+        (("head", "--input", "320", "--map-stride", "8"), 2, "leave --input and --mean out"),
+        (("head", "--mean", "head-tiny"), 5, "head-tiny: is another network than head"),
+        (("head", "--mean", "gone.onnx"), 5, "gone.onnx"),
         (("head-320.onnx", "--input", "320", "--to", "head-320.onnx"), 2, "that is the model itself"),
         (("gone.onnx", "--input", "320"), 5, "gone.onnx"),
     ],
