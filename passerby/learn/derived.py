@@ -89,8 +89,9 @@ def export_derived(
     if how.others:
         others = [_load_alike(other, model, spec) for other in how.others]
         take_mean(network, [n for n, _ in others])
+        parts = [(model, spec), *zip(how.others, (s for _, s in others), strict=True)]
         notes["mean_of"] = [
-            {k: s.provenance[k] for k in FACTS if k in s.provenance} for s in (spec, *(s for _, s in others))
+            {"file": Path(file).name} | {k: s.provenance[k] for k in FACTS if k in s.provenance} for file, s in parts
         ]
     kept = {k: v for k, v in spec.provenance.items() if not k.startswith(MEASURED) or k == "threshold_rule"}
     name = how.name or (f"{spec.name}-{there.width}x{there.height}" if how.size else spec.name)

@@ -1,13 +1,17 @@
 """head-tiny: heads at a quarter of the cost of `head`; MobileNetV1 0.25 SSD-Lite, 512 x 336, with a map at stride 4.
 
-As `head` is to `head-f38` (docs/decisions/0018 and 0019), at 150 M multiply-adds; at last taught by `head` (0020).
+As `head` is to `head-f38` (docs/decisions/0018 and 0019), at 150 M multiply-adds; at last taught by `head` (0020, 0021).
 Commands  passerby train head-tiny-f38 --set data.root=DIR
           passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-f38/best.safetensors
               --set optimiser.teacher= --set optimiser.freeze=3 --set run.epochs=40 --out runs/head-tiny-first
               (stopped after epoch 24)
           passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-first/best.safetensors
               --set optimiser.teacher= --set run.epochs=30 --out runs/head-tiny-second
-          passerby train head-tiny --set data.root=DIR      (begins with runs/head-tiny-second)
+          passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-second/best.safetensors
+              --set run.epochs=24 --out runs/head-tiny-third
+          passerby train head-tiny --set data.root=DIR      (begins with runs/head-tiny-third)
+          All of head-tiny but the last with --set optimiser.rate=0.001 --set optimiser.box_weight=2
+              --set augment.crop=0.5 --set run.evaluate_every=4
           DIR holds scut_head/ (Pascal VOC layout) and weights/mobilenet_v1_w025.safetensors
 """
 
@@ -37,8 +41,11 @@ RECIPE = replace(
         fusion=44,  # the widest that stays under 150 M multiply-adds
         nms="soft",
         nms_iou=0.4,
-        start="runs/head-tiny-second/best.safetensors",
+        start="runs/head-tiny-third/best.safetensors",
     ),
-    optimiser=replace(F38.optimiser, assign="atss", freeze=0, teacher="head", teacher_weight=2.0),
-    run=Run(epochs=24, batch=16, evaluate_every=4),
+    augment=replace(F38.augment, crop=0.35),
+    optimiser=replace(
+        F38.optimiser, assign="atss", freeze=0, rate=7e-4, box_weight=3.0, teacher="head", teacher_weight=2.0
+    ),
+    run=Run(epochs=20, batch=16, evaluate_every=2),
 )
