@@ -120,8 +120,7 @@ RECORDS = {
     "h960": "MobileNetV1 0.25, 960 x 640, 606.1 M multiply-adds, begun from `head_tiny` (decision 0016)",
     "h576": "MobileNetV1 0.5, 576 x 384, a map at stride 4, 592.6 M multiply-adds, begun from `head512` "
     "(decision 0018): recipe `head-first`",
-    "h576d": "the same cost with one more block at stride 32 and one fewer at 16, begun from `h576` (decision "
-    "0019)",
+    "h576d": "the same cost with one more block at stride 32 and one fewer at 16, begun from `h576` (decision 0019)",
     "tiny512": "MobileNetV1 0.25, 512 x 336, a map at stride 4, 150.0 M multiply-adds, begun from `head_tiny`; stopped "
     "in epoch 26 of 40 (decision 0019)",
     "tiny512b": "gone on with `tiny512`, no block frozen, soft suppression (decision 0019)",

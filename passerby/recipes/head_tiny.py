@@ -1,6 +1,6 @@
 """head-tiny: heads at a quarter of the cost of `head`; MobileNetV1 0.25 SSD-Lite, 512 x 336, with a map at stride 4.
 
-As `head` is to `head-f38` (docs/decisions/0018 and 0019), at 150 M multiply-adds; at last taught by `head` (0020, 0021).
+As `head` is to `head-f38` (docs/decisions/0018 and 0019), at 150 M multiply-adds; taught by `head` (0020, 0021).
 Commands  passerby train head-tiny-f38 --set data.root=DIR
           passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-f38/best.safetensors
               --set optimiser.teacher= --set optimiser.freeze=3 --set run.epochs=40 --out runs/head-tiny-first

@@ -19,7 +19,7 @@ HEADS = {  # x0 y0 x1 y1, drawn by eye
 }
 
 
-@pytest.mark.parametrize("model", ["head", "head-f38"])
+@pytest.mark.parametrize("model", ["head", "head-f38"])  # -small-objects is for others
 @pytest.mark.parametrize("name", HEADS)
 def test_the_best_detection_of_a_portrait_is_its_head(model, name):
     found = Detector(model, engine="onnxruntime")(PICTURES / name)
@@ -64,6 +64,17 @@ def test_the_other_detectors_are_what_their_recipes_and_cards_say(name, macs):
     assert str(spec.provenance["data_licence"]).split(" (")[0].removeprefix("SCUT-HEAD: ") in card
 
 
+def test_head_small_objects_is_head_over_more_cells():
+    small, head = (read_spec(find_model(name)) for name in ("head-small-objects", "head"))
+    assert (small.width, small.height) == (960, 640)
+    assert small.provenance["input"] == "960 x 640, set after training at 576 x 384"
+    assert small.network == head.network
+    assert [m.sizes for m in small.anchors] == [m.sizes for m in head.anchors]
+    card = find_model("head-small-objects").with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{small.threshold:.3f}" in card
+    assert "research purpose only" in card
+
+
 def test_card_says_the_licence_of_the_data_plainly():
     card = find_model("head").with_suffix(".md").read_text(encoding="utf-8")
     assert "research purpose only" in card
@@ -78,4 +89,4 @@ def test_score_on_val_b_is_the_published_one(shared):
     report = evaluate(Detector("head", threshold=0.01, engine="onnxruntime"), samples)
     assert report.scores["ap50"] == pytest.approx(expected["ap50"], abs=2e-3)
     assert report.scores["mr2"] == pytest.approx(expected["mr2"], abs=5e-3)
-    assert report.scores["ap50"] >= 0.80
+    assert report.scores["ap50"] >= 0.90
