@@ -15,9 +15,7 @@ from passerby.runtime.outputs import Answering, Read
 from passerby.runtime.session import OnnxRuntime
 from passerby.spec import ModelSpec
 
-EMULATED = (
-    48  # pictures of the certificate on the emulator, which takes seconds for each; 1 % of 24 is four boxes
-)
+EMULATED = 48  # pictures of the certificate on the emulator, which takes seconds for each; 1 % of 24 is four boxes
 NO_PHONE = "no phone was there: loading the .dlc on a device was not tried"
 
 
