@@ -12,6 +12,7 @@ pytest.importorskip("onnx")
 
 from passerby.data import load_data
 from passerby.deploy.quantise.calibrate import read_inputs
+from passerby.deploy.quantise.judging import DetectorJudge
 from passerby.deploy.quantise.pictures import split_pictures, spread
 from passerby.errors import DataError, SettingError
 
@@ -72,8 +73,9 @@ def test_no_picture_no_object_and_no_number_are_refused(forty):
     with pytest.raises(DataError, match="has no picture"):
         split_pictures(replace(forty, samples=()), None)
     empty = replace(forty[0].truth, **{k: v[:0] for k, v in vars(forty[0].truth).items()})
+    split = split_pictures(replace(forty, samples=tuple(replace(s, truth=empty) for s in forty)), None, 16)
     with pytest.raises(DataError, match="no labelled object"):
-        split_pictures(replace(forty, samples=tuple(replace(s, truth=empty) for s in forty)), None, 16)
+        DetectorJudge(split.judge)
     with pytest.raises(SettingError, match="at least 1"):
         split_pictures(forty, None, 0)
 
