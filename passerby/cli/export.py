@@ -93,6 +93,7 @@ def command(
     ones) go through MODEL and the new file, and beyond the limits of `passerby parity` nothing is written and the exit
     code is 9. Targets, and what was run of each: --list. docs/guides/export.md
     """
+    from passerby.cli.options import parse_input
     from passerby.deploy.targets import target_of
 
     target = target_of(kind)
@@ -107,9 +108,10 @@ def command(
         export_finer(Path(model), out or Path(model).with_suffix(".onnx"), map_stride, root, check, name)
         return
     learnt = checkpoint or bool(size or mean)  # torch writes the graph; else the graph that is there is changed
-    stem = "-".join([Path(model).stem, *([size.lower()] if size else []), *(["mean"] if mean else [])])
+    sides = parse_input(size) if size else None
+    stem = "-".join([Path(model).stem, *(["{}x{}".format(*sides)] if sides else []), *(["mean"] if mean else [])])
     if learnt and kind == "onnx" and outputs in (None, "decoded") and batch == "1" and precision == "float32":
-        export_learnt(model, out or Path(model).with_name(f"{stem}.onnx"), check, name, size, mean)
+        export_learnt(model, out or Path(model).with_name(f"{stem}.onnx"), check, name, sides, mean)
         return
     if name and not learnt:
         raise click.UsageError("--name is for checkpoints, --input and --mean: a model has its name")
@@ -119,7 +121,7 @@ def command(
         source = model
         if learnt:
             source = str(Path(scratch) / f"{stem}.onnx")
-            export_learnt(model, Path(source), (), name, size, mean)
+            export_learnt(model, Path(source), (), name, sides, mean)
 
         def job_of(path: Path, spec: ModelSpec, line: Callable[[str], None]) -> Job:
             from passerby.deploy.targets.base import Job
@@ -135,15 +137,18 @@ def command(
 
 
 def export_learnt(
-    model: str, out: Path, check: tuple[str, ...], name: str, size: str | None = None, mean: tuple[str, ...] = ()
+    model: str,
+    out: Path,
+    check: tuple[str, ...],
+    name: str,
+    sides: tuple[int, int] | None = None,
+    mean: tuple[str, ...] = (),
 ) -> None:
     """A checkpoint, or what is made of a model without training, as one .onnx file, proven to be the network."""
-    from passerby.cli.options import parse_input
     from passerby.cli.torch_wall import learn
 
     if out.resolve() == Path(model).resolve():
         raise click.UsageError(f"--to {out}: that is the model itself; name another file")
-    sides = parse_input(size) if size else None
     frames = [pixels for source in check for pixels in pictures_of(source)]
     with learn():
         from passerby.learn.derived import Derived, export_derived

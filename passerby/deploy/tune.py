@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from passerby.cores import cores
+from passerby.deploy.parity import FLOOR, METRICS
 from passerby.errors import SettingError, did_you_mean
 from passerby.measure.evaluate import evaluate
 from passerby.measure.matching import Doubles
@@ -24,8 +25,6 @@ from passerby.spec import ModelSpec
 
 SETTLE = 3  # runs of a turn that are not counted: the threads of the engine before keep spinning for a while
 BLOCK = 8  # runs of a turn that are; their median is one measurement
-FLOOR = 0.01  # scores under this are dropped before judging, as `passerby eval` does
-METRICS = ("average_precision", "miss_rate")  # of measure.evaluate
 AGAIN = 2  # times as many rounds in which the fastest and the default are measured once more, alone
 Tell = Callable[[int, int], None]
 Inputs = Sequence[Pixels]  # (1, H, W, 3) uint8 each, as a model's input
@@ -123,7 +122,9 @@ def tune(
         raise SettingError("no picture to measure on")
     streams = cores() if goal == "throughput" else 1
     engines = [open_engine(c.path, str(c.path), c.engine, c.threads, streams, c.spec) for c in candidates]
-    inputs = [[as_input(p, c.spec)[0] for p in pictures] for c in candidates]
+    files = {c.path: c.spec for c in candidates}
+    prepared = {path: [as_input(p, spec)[0] for p in pictures] for path, spec in files.items()}
+    inputs = [prepared[c.path] for c in candidates]
     whole = (len(engines) + 2 * AGAIN) * rounds
     ms = _take_turns(engines, inputs, streams, rounds, lambda n: tell(n, whole) if tell else None)
     rows = tuple(Timed(c, e.name, row, ratio(ms[0], row)) for c, e, row in zip(candidates, engines, ms, strict=True))

@@ -143,6 +143,7 @@ def test_export_and_tune_weigh_sizes_against_each_other(cli, here, make_voc, mak
     ("words", "code", "told"),
     [
         (("head", "--input", "wide"), 2, "'wide' is no size"),
+        (("head", "--input", "../64"), 2, "'../64' is no size"),
         (("head", "--input", "32x400"), 2, "want at least 64 pixels a side"),
         (("person-map", "--input", "320"), 5, "a localiser keeps the input that it was trained on"),
         (("head", "--input", "320", "--map-stride", "8"), 2, "leave --input and --mean out"),

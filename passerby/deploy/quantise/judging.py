@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from passerby.deploy.parity import FLOOR
 from passerby.deploy.parity_limits import Limits
 from passerby.deploy.parity_shift import Maps, maps_apart
 from passerby.errors import DataError
@@ -25,7 +26,6 @@ from passerby.runtime.localiser import Localiser
 from passerby.runtime.session import open_engine
 from passerby.spec import ModelSpec
 
-FLOOR = 0.01  # scores under this are dropped before judging, as `passerby eval` does
 Answer = tuple[Floats, Floats]
 
 
