@@ -66,6 +66,23 @@ def tiny_model(tiny_bytes, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def tiny_int8(tiny_model, tmp_path_factory) -> Path:
+    """The tiny model in INT8, all of it but the first and the last layers; not to be changed."""
+    pytest.importorskip("onnx")
+    from passerby.deploy.quantise.calibrate import find_ranges, observe
+    from passerby.deploy.quantise.graph import read_graph
+    from passerby.deploy.quantise.int8 import write_int8
+    from passerby.runtime.model_file import read_spec, write_spec
+
+    graph, path = read_graph(tiny_model), tmp_path_factory.mktemp("int8") / "tiny.onnx"
+    pixels = [np.random.default_rng(k).integers(0, 256, (1, 64, 64, 3), np.uint8) for k in range(4)]
+    ranges = find_ranges(observe(graph, pixels, 1), "minmax")
+    path.write_bytes(write_int8(graph, ranges, {x.node for x in graph.ends()}))
+    write_spec(path, read_spec(tiny_model).with_(precision="int8"), path)
+    return path
+
+
 @pytest.fixture
 def make_spec():
     """Makes a 64 x 64 spec without a network behind it; fields by keyword."""

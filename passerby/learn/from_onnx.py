@@ -1,6 +1,8 @@
 """Our .onnx file -> a torch module that computes the same, for converters that start from torch.
 
-It knows the operators that our own exports use. A graph with another is refused by name.
+It knows the operators that our own exports use. A graph with another is refused by name. Rounding to eight bits is
+written in the operators that torch's quantised programs have (PT2E), where values are signed:
+`learn.targets.signed` puts a graph so.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 
 from passerby.errors import ModelError
 
+ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 Values = list[Any]  # tensors, constants as nested Python numbers, None where an optional input is left out
 KINDS = {
     onnx.TensorProto.FLOAT: torch.float32,
@@ -28,8 +32,8 @@ KINDS = {
 class GraphModule(nn.Module):
     """An ONNX graph, node by node: the graph's input in, a tuple of its outputs out.
 
-    Constants of floating point are buffers; integers (shapes, axes), bounds and factors of scale are Python numbers, so
-    that `torch.export` sees nothing that depends on data.
+    Constants of floating point and INT8 weights are buffers; integers (shapes, axes), bounds and factors of scale are
+    Python numbers, so that `torch.export` sees nothing that depends on data.
     """
 
     def __init__(self, proto: Any, where: str) -> None:
@@ -39,11 +43,13 @@ class GraphModule(nn.Module):
         self.numbers: dict[str, Any] = {}
         self.places: dict[str, str] = {}
         scales = {name for node in graph.node if node.op_type == "Resize" for name in node.input[1:]}
+        zeros = {node.input[2] for node in graph.node if node.op_type in ROUNDING and len(node.input) > 2}
         for k, constant in enumerate(graph.initializer):
             array = numpy_helper.to_array(constant)
-            if array.dtype.kind == "f" and array.ndim and constant.name not in scales:
+            if array.ndim and (array.dtype.kind == "f" or array.dtype == np.int8) and constant.name not in scales:
                 self.places[constant.name] = f"constant_{k}"
-                self.register_buffer(f"constant_{k}", torch.from_numpy(array.copy()))
+                kept = array.astype(np.int64) if constant.name in zeros else array.copy()
+                self.register_buffer(f"constant_{k}", torch.from_numpy(kept))
             else:
                 self.numbers[constant.name] = array.tolist()
         self.steps = [_step(node, where) for node in graph.node]
@@ -147,6 +153,29 @@ def _pool(v: Values, facts: dict[str, Any]) -> Tensor:
     return F.max_pool2d(picture, tuple(facts["kernel_shape"]), tuple(facts.get("strides", (1, 1))), ceil_mode=ceil)
 
 
+def _pad(v: Values, facts: dict[str, Any]) -> Tensor:
+    if facts.get("mode", b"constant") != b"constant" or any(v[1][side] for side in (0, 1, 4, 5)):
+        raise ModelError("Pad: only zeros around a map's rows and columns are known")
+    _, _, top, left, _, _, bottom, right = v[1]
+    return F.pad(v[0], (left, right, top, bottom))
+
+
+def _rounding(name: str) -> Callable[[Values, dict[str, Any]], Tensor]:
+    def round_it(v: Values, facts: dict[str, Any]) -> Tensor:
+        import torch.ao.quantization.fx._decomposed
+
+        value, scale, zero = v
+        if isinstance(scale, Tensor):
+            each = getattr(torch.ops.quantized_decomposed, f"{name}_per_channel")
+            rounded: Tensor = each(value, scale, zero, facts.get("axis", 1), -127, 127, torch.int8)
+        else:
+            whole = getattr(torch.ops.quantized_decomposed, f"{name}_per_tensor")
+            rounded = whole(value, scale, zero, -128, 127, torch.int8)
+        return rounded
+
+    return round_it
+
+
 def _norm(v: Values, facts: dict[str, Any]) -> Tensor:
     axes = v[1] if len(v) > 1 else facts["axes"]
     norm: Tensor = torch.linalg.vector_norm(v[0], dim=tuple(axes), keepdim=bool(facts.get("keepdims", 1)))
@@ -159,6 +188,7 @@ OPERATORS: dict[str, Callable[[Values, dict[str, Any]], Any]] = {
     "Clip": _clip,
     "Concat": lambda v, facts: torch.cat(v, facts["axis"]),
     "Conv": _convolve,
+    "DequantizeLinear": _rounding("dequantize"),
     "Div": lambda v, _: v[0] / v[1],
     "Exp": lambda v, _: torch.exp(v[0]),
     "Expand": lambda v, _: v[0].expand([-1 if side == 1 else side for side in v[1]]),
@@ -166,6 +196,8 @@ OPERATORS: dict[str, Callable[[Values, dict[str, Any]], Any]] = {
     "Identity": lambda v, _: v[0],
     "MaxPool": _pool,
     "Mul": lambda v, _: v[0] * v[1],
+    "Pad": _pad,
+    "QuantizeLinear": _rounding("quantize"),
     "ReduceL2": _norm,
     "ReduceMean": _average,
     "Relu": lambda v, _: F.relu(v[0]),

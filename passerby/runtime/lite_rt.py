@@ -31,7 +31,8 @@ class LiteRt:
         self.places = [o["index"] for o in outs]
         self.scales = [(*o["quantization"], np.dtype(o["dtype"])) for o in outs]
         self.outputs = tuple(_plain(o["name"]) for o in outs)
-        self.name = f"litert {ai_edge_litert.__version__} float32"
+        kinds = {np.dtype(t["dtype"]) for t in self.free[0].get_tensor_details()}
+        self.name = f"litert {ai_edge_litert.__version__} {'int8' if np.dtype(np.int8) in kinds else 'float32'}"
 
     def answer(self, pixels: Array) -> list[Array]:
         """The input -> every output, in the order of `outputs`; integers with a scale as the numbers they mean."""

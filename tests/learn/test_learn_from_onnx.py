@@ -18,9 +18,11 @@ from passerby.deploy.targets.export import export_to  # noqa: E402
 from passerby.deploy.targets.onnx_file import write_onnx  # noqa: E402
 from passerby.errors import ModelError  # noqa: E402
 from passerby.learn.from_onnx import OPERATORS, load_module  # noqa: E402
+from passerby.learn.targets.module import module_of  # noqa: E402
 from passerby.runtime.model_file import find_model, read_spec  # noqa: E402
 
 tiny_bytes, tiny_spec, tiny_model = model_fixtures.tiny_bytes, model_fixtures.tiny_spec, model_fixtures.tiny_model
+tiny_int8 = model_fixtures.tiny_int8
 
 
 def both(path, shape):
@@ -92,17 +94,52 @@ def test_an_operator_that_is_not_known_is_named(tmp_path):
         load_module(path)
 
 
+@pytest.mark.parametrize("whole_weights", [True, False])
+def test_an_int8_model_computes_the_same_within_a_step(tiny_int8, tmp_path, whole_weights):
+    """Torch rounds halves and adds as floats, ONNX Runtime as integers: a map's values may be one step apart."""
+    spec = read_spec(tiny_int8)
+    module, pixels, _ = module_of(Job(tiny_int8, spec, tmp_path / "x", "decoded"), whole_weights=whole_weights)
+    kinds = {str(node.target) for node in torch.export.export(module, (pixels,)).graph.nodes}
+    assert ("quantized_decomposed.quantize_per_channel.default" in kinds) == whole_weights
+    assert "quantized_decomposed.dequantize_per_channel.default" in kinds
+    with torch.inference_mode():
+        boxes, scores = module(pixels)
+    there = onnxruntime.InferenceSession(tiny_int8).run(None, {"pixels": pixels.numpy()})
+    assert np.ptp(there[1]) > 0.1
+    assert np.quantile(np.abs(scores.numpy() - there[1]), 0.99) < 0.03
+    assert np.quantile(np.abs(boxes.numpy() - there[0]), 0.99) < 0.3
+
+
+def test_every_reader_of_a_rounded_map_has_its_own_dequantising(tiny_int8):
+    from passerby.learn.targets.signed import to_signed
+
+    proto = onnx.load(str(tiny_int8))
+    to_signed(proto, whole_weights=False)
+    back = [n.output[0] for n in proto.graph.node if n.op_type == "DequantizeLinear"]
+    reads = [name for n in proto.graph.node for name in n.input]
+    assert len(back) > 20
+    assert all(reads.count(name) == 1 for name in back)
+    zeros = {n.input[2] for n in proto.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")}
+    kinds = {i.name: i.data_type for i in proto.graph.initializer}
+    assert {kinds[z] for z in zeros} == {onnx.TensorProto.INT8}
+
+
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(("name", "file"), [("tflite", "t.tflite"), ("coreml", "t.mlpackage"), ("executorch", "t.pte")])
-def test_a_converter_that_starts_from_torch_agrees(tiny_model, tiny_spec, tmp_path, name, file):
+def test_a_converter_that_starts_from_torch_agrees(tiny_model, tiny_int8, tmp_path, name, file, int8):
+    source = tiny_int8 if int8 else tiny_model
+    if int8 and "int8" not in TARGETS[name].precisions:
+        pytest.skip(f"{name} takes no INT8 models")
     for module, _ in TARGETS[name].modules:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
     from passerby.learn.targets import MAKERS
 
-    done = export_to(name, TARGETS[name], MAKERS[name], Job(tiny_model, tiny_spec, tmp_path / file))
+    done = export_to(name, TARGETS[name], MAKERS[name], Job(source, read_spec(source), tmp_path / file))
     assert (tmp_path / file).exists()
     if name == "coreml":
         assert "Mac only" in done.made.unproven
     else:
         assert done.certificate is not None
         assert done.certificate.broken() == []
+        assert done.certificate.after.engine.endswith("int8" if int8 else "float32")

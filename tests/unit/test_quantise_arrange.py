@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import model_fixtures
 import numpy as np
 import onnxruntime
 import pytest
@@ -15,7 +14,6 @@ from passerby.deploy.quantise.arrange import ROWS, arrange, to_convolutions  # n
 from passerby.deploy.quantise.graph import read_graph  # noqa: E402
 from passerby.runtime.model_file import find_model, read_spec  # noqa: E402
 
-tiny_bytes = model_fixtures.tiny_bytes
 FLOAT = onnx.TensorProto.FLOAT
 
 
@@ -134,25 +132,18 @@ def test_weights_that_two_layers_share_are_left_alone():
     assert [n.op_type for n in proto.graph.node].count("Conv") == 2
 
 
-def test_the_graph_for_other_tools_answers_as_the_int8_file_does(tiny_bytes, tmp_path):
+def test_the_graph_for_other_tools_answers_as_the_int8_file_does(tiny_model, tiny_int8, tmp_path):
     """Convolutions and resized maps again, for Qualcomm's tools; a float graph is left as it is."""
-    from passerby.deploy.quantise.calibrate import find_ranges, observe
-    from passerby.deploy.quantise.int8 import write_int8
     from passerby.deploy.targets.base import Job
     from passerby.deploy.targets.onnx_file import write_onnx
 
-    path = tmp_path / "tiny.onnx"
-    path.write_bytes(tiny_bytes)
-    graph = read_graph(path)
-    pixels = [np.random.default_rng(k).integers(0, 256, (1, 64, 64, 3), np.uint8) for k in range(4)]
-    ranges = find_ranges(observe(graph, pixels, 1), "minmax")
-    (small := tmp_path / "int8.onnx").write_bytes(write_int8(graph, ranges, {x.node for x in graph.ends()}))
-    for source, products in ((small, 8), (path, 0)):
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    for source, products in ((tiny_int8, 8), (tiny_model, 0)):
         answers, kinds = [], []
         for undone in (False, True):
-            out = tmp_path / f"{source.stem}-{undone}.onnx"
+            out = tmp_path / f"{source.parent.name}-{undone}.onnx"
             write_onnx(Job(source, read_spec(source), out, "raw"), out, convolutions=undone)
-            answers.append(onnxruntime.InferenceSession(out).run(None, {"pixels": pixels[0]}))
+            answers.append(onnxruntime.InferenceSession(out).run(None, {"pixels": pixels}))
             kinds.append([n.op_type for n in onnx.load(out).graph.node])
         assert [k.count(ROWS) for k in kinds] == [products, 0]
         assert kinds[1].count("Gather") == 0

@@ -67,4 +67,6 @@ def open_pte(path: Path, spec: ModelSpec) -> Executed:
         method = program.load_method("forward")
     except RuntimeError as e:
         raise ModelError(f"{path}: ExecuTorch cannot load it ({first_line(e)})") from e
-    return Executed(method, (data, program), f"executorch {version('executorch')} float32", tuple(names_of(spec)))
+    return Executed(
+        method, (data, program), f"executorch {version('executorch')} {spec.precision}", tuple(names_of(spec))
+    )
