@@ -34,7 +34,7 @@ class Settings:
     sure: float = 0.4
     unsure: float = 0.1
     near: float = 0.2
-    near_unsure: float = 0.4
+    near_unsure: float = 0.5
     reach: float = 0.7
     confirm: int = 2
     surer: float = 0.15
