@@ -95,8 +95,11 @@ def command(
     """
     from passerby.cli.options import parse_input
     from passerby.deploy.targets import target_of
+    from passerby.runtime.model_file import is_shipped
 
     target = target_of(kind)
+    if out and out.exists() and is_shipped(out):
+        raise click.UsageError(f"--to {out}: ships with passerby and is not changed; name another file")
     checkpoint = Path(model).suffix == CHECKPOINT
     if map_stride and (size or mean):
         raise click.UsageError("--map-stride makes a file by itself; leave --input and --mean out")
@@ -126,7 +129,6 @@ def command(
         def job_of(path: Path, spec: ModelSpec, line: Callable[[str], None]) -> Job:
             from passerby.deploy.targets.base import Job
             from passerby.deploy.targets.export import default_out
-            from passerby.runtime.model_file import is_shipped
 
             place = Path(model).with_name(f"{stem}{Path(model).suffix}") if learnt else path
             goal = out or default_out(place, spec, kind, target, is_shipped(path))

@@ -13,7 +13,7 @@ from passerby.deploy.targets import MAKERS, TARGETS, target_of
 from passerby.deploy.targets.base import Job, need_able
 from passerby.deploy.targets.export import default_out, export_to
 from passerby.errors import MissingExtraError, ModelError, OutputError, ParityError, SettingError
-from passerby.runtime.model_file import read_spec, write_spec
+from passerby.runtime.model_file import find_model, read_spec, write_spec
 from passerby.runtime.session import open_engine
 
 onnx = pytest.importorskip("onnx")
@@ -231,6 +231,7 @@ def test_the_command_refuses_what_it_must(cli, refused, tiny_model):
     refused(cli("export", tiny_model, "--target", "onx"), 2, "no target 'onx'")
     refused(cli("export", "gone.onnx", "--target", "openvino"), 5, "no such model file")
     refused(cli("export", tiny_model), 2, "that is the model itself")
+    refused(cli("export", tiny_model, "--to", find_model("head")), 2, "head.onnx: ships with passerby")
 
 
 def test_nodes_out_of_order_are_put_in_order(tiny_model, tmp_path, tiny_spec):
