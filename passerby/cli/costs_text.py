@@ -62,7 +62,7 @@ def _row(name: str, operator: str, shape: str, precision: str, layers: Sequence[
     known = [x.macs for x in layers if x.macs is not None]
     macs = f"{sum(known):,}" if len(known) == len(layers) else "not known"
     share = f"{sum(known) / whole:.1%}" if whole else "-"
-    left = f"{name:<{NAME}}{operator:<20}{shape:>20}" if len(operator) < 20 else f"{name:<{NAME}}{operator:<40}"
+    left = f"{name:<{NAME}}{operator:<{max(1, 40 - len(shape))}}{shape}"
     return f"{left}{precision:>17}{share:>8}{weights / 1024:>14,.1f}{parameters:>12,}{macs:>15}{memory / 1024:>13,.1f}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from passerby.errors import ModelError
 from passerby.runtime.blueprint import Blueprint
 from passerby.runtime.blueprint_ir import read_ir
+from passerby.runtime.blueprint_ncnn import read_ncnn
 from passerby.runtime.blueprint_onnx import read_onnx
 from passerby.runtime.blueprint_tflite import read_tflite
 from passerby.runtime.layer_costs import GraphCosts, count_layers
@@ -19,6 +20,7 @@ READERS: dict[str, Callable[[Path, Size | None], Blueprint]] = {
     ".onnx": read_onnx,
     ".xml": lambda path, _: read_ir(path),
     ".tflite": lambda path, _: read_tflite(path),
+    ".param": read_ncnn,
 }
 
 
@@ -53,7 +55,7 @@ def costs_of_file(path: Path, size: Size | None = None) -> Costs:
 def costs_of_layers(path: Path, size: Size | None = None) -> GraphCosts:
     """Each layer of a file of any format in READERS; needs no engine but ONNX Runtime.
 
-    size  width and height, pixels, for an input that leaves them open (of an .onnx file)
+    size  width and height, pixels, for an input that leaves them open (of an .onnx or a .param file)
 
     Raises ModelError for a file that cannot be read, or of another format.
     """

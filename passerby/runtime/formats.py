@@ -84,8 +84,8 @@ def write_packed(path: Path, text: str, out: Path) -> None:
         temporary.write_bytes(file.getvalue())
 
 
-def read_beside(path: Path) -> str | None:
-    """The spec in NAME.json beside NAME.param, which has no room for it."""
+def read_beside(path: Path) -> str:
+    """The spec in NAME.json beside NAME.param, or another file that has no room for it."""
     beside = path.with_suffix(".json")
     if not beside.is_file():
         raise ModelError(f"{path}: its spec {beside.name} is not beside it; copy it there")
@@ -108,9 +108,10 @@ FORMATS: dict[str, Format] = {
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that a model is made of, its own path first: weights and spec may lie beside it."""
+    """The files that a model is made of, its own path first: weights and spec may lie beside it, or all in a folder."""
     kind = FORMATS.get(path.suffix.lower())
-    return [p for p in (kind.parts(path) if kind else [path]) if p.is_file()]
+    parts = kind.parts(path) if kind else sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [p for p in parts if p.is_file()]
 
 
 def bytes_of(path: Path) -> int:

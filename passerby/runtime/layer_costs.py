@@ -12,6 +12,7 @@ WEIGHING = (  # constants that go into these are parameters; roles of `Operator`
     "conv", "fusedconv", "convtranspose", "gemm", "matmul", "convinteger", "matmulinteger",
     "convolution", "groupconvolution", "convolutionbackpropdata", "groupconvolutionbackpropdata",
     "conv2d", "depthwiseconv2d", "transposeconv", "fullyconnected", "batchmatmul", "prelu", "layernormalization",
+    "convolutiondepthwise", "innerproduct",
 )  # fmt: skip
 PLACED = {"batchnormalization": (1, 2), "qlinearconv": (3, 8), "qlinearmatmul": (3,)}  # only these inputs are
 SCALING = ("add", "mul", "multiply")  # a constant of one number a channel is a bias or a learnt scale

@@ -187,3 +187,21 @@ def test_a_recipes_network_as_json(cli, tmp_path):
 def test_a_name_of_neither_model_nor_recipe_gets_the_nearest_of_both(cli, refused):
     refused(cli("info", "mb1-sdd"), 2, "no model or recipe 'mb1-sdd'", "did you mean 'mb1-ssd'?")
     refused(cli("info", "gone.py"), 2, "no such recipe file")
+
+
+@pytest.mark.parametrize("suffix", [".pte", ".mlpackage", ".dlc"])
+def test_of_a_file_that_is_not_read_back_the_card_and_the_networks_layers_are_printed(
+    cli, refused, tiny_spec, tmp_path, suffix
+):
+    path = tmp_path / f"small{suffix}"
+    if suffix == ".mlpackage":
+        path.mkdir()
+        (path / "weights").write_bytes(bytes(3_000_000))
+    else:
+        path.write_bytes(bytes(3_000_000))
+    refused(cli("info", path), 5, "its spec small.json is not beside it")
+    path.with_suffix(".json").write_text(tiny_spec.to_json())
+    out = cli("info", path).out
+    assert f"small{suffix} (3.00 MB)" in out
+    assert f"not of {suffix}" in out
+    assert table(out)["sum"][1] == sum(x.macs for x in tiny_spec.layers)

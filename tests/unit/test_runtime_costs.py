@@ -109,7 +109,7 @@ def test_an_int8_file_has_the_same_layers_with_a_quarter_of_the_weights(tmp_path
     assert row.memory == 6 * 10 * 8
 
 
-@pytest.mark.parametrize("name", ["x.tflite", "x.xml", "x.onnx"])
+@pytest.mark.parametrize("name", ["x.tflite", "x.xml", "x.onnx", "x.param"])
 @pytest.mark.parametrize(
     "data", [b"", b"no model", b"TFL3TFL3TFL3", b"\x00" * 64, b"<net><layers><layer/></layers></net>"]
 )
@@ -134,7 +134,7 @@ def test_a_file_that_is_cut_short_is_refused_at_every_length(tmp_path, convoluti
 
 def test_a_format_that_is_not_counted_says_which_are(tmp_path):
     (tmp_path / "x.mlmodel").write_bytes(b"1")
-    with pytest.raises(ModelError, match=r"\.onnx, \.xml, \.tflite files, not of \.mlmodel"):
+    with pytest.raises(ModelError, match=r"\.onnx, \.xml, \.tflite, \.param files, not of \.mlmodel"):
         costs_of_layers(tmp_path / "x.mlmodel")
 
 
@@ -168,3 +168,59 @@ def test_a_tflite_file_of_another_maker_is_read_without_litert(shared, monkeypat
 
 def test_a_spec_without_layers_says_so(make_spec):
     assert costs_of_spec(make_spec()).parameters is None
+
+
+PARAM = """7767517
+10 12
+Input                    pixels    0 1 pixels 0=10 1=8 2=3
+MemoryData               mean      0 1 mean 0=1 1=1 2=3
+BinaryOp                 centre    2 1 pixels mean centred 0=1
+Convolution first 1 1 centred a 0=6 1=3 -23310=2,0.0,6.0 11=3 12=1 13=2 14=0 15=1 16=1 2=1 3=2 4=0 5=1 6=162 9=3
+Split                    copies    1 2 a b c
+ConvolutionDepthWise     second    1 1 b d 0=6 1=3 4=1 5=1 6=54 7=6
+Interp                   larger    1 1 c e 0=1 1=2.0 2=2.0 6=0
+Permute                  turned    1 1 d f 0=3
+Reshape                  rows      1 1 f g 0=6 1=-1
+InnerProduct             dense     1 1 g h 0=2 1=1 2=240
+"""
+
+
+@pytest.mark.parametrize(("flag", "kind", "width"), [(0, "float32", 4), (0x01306B47, "float16", 2)])
+def test_an_ncnn_file_by_hand(tmp_path, flag, kind, width):
+    path = tmp_path / "one.param"
+    path.write_text(PARAM)
+    path.with_suffix(".bin").write_bytes(bytes(12) + flag.to_bytes(4, "little") + bytes(64))
+    found = costs_of_layers(path)
+    shapes = {x.name: x.shape for x in found.layers}
+    assert shapes == {
+        "centre": (1, 3, 8, 10), "first": (1, 6, 4, 5), "second": (1, 6, 4, 5), "larger": (1, 6, 8, 10),
+        "turned": (1, 4, 5, 6), "rows": (1, 20, 6), "dense": (1, 2),
+    }  # fmt: skip
+    assert found.macs == 20 * 162 + 20 * 54 + 240
+    assert found.parameters == (162 + 6) + (54 + 6) + (240 + 2)
+    by_name = {x.name: x for x in found.layers}
+    assert by_name["first"].weights == width * 162 + 4 * 6
+    assert by_name["second"].precision == (kind if kind == "float32" else "float16 weights")
+    assert [t.name for t in found.outputs] == ["e", "h"]
+
+
+def test_an_ncnn_input_that_is_open_takes_the_size_that_is_used(tmp_path):
+    path = tmp_path / "one.param"
+    path.write_text(PARAM.replace(" 0=10 1=8 2=3", "", 1))
+    path.with_suffix(".bin").write_bytes(bytes(64))
+    assert costs_of_file(path).macs is None
+    assert costs_of_file(path, (10, 8)).macs == 20 * 162 + 20 * 54 + 240
+
+
+def test_our_own_ncnn_file_counts_as_its_onnx_file(tiny_model, tiny_spec, tmp_path):
+    pytest.importorskip("ncnn")
+    pytest.importorskip("pnnx")
+    from passerby.deploy.targets import MAKERS, TARGETS
+    from passerby.deploy.targets.base import Job
+    from passerby.deploy.targets.export import export_to
+
+    path = tmp_path / "tiny.param"
+    export_to("ncnn", TARGETS["ncnn"], MAKERS["ncnn"], Job(tiny_model, tiny_spec, path))
+    found, whole = costs_of_layers(path), costs_of_layers(tiny_model)
+    assert found.macs == whole.macs
+    assert found.parameters == whole.parameters + SHARED
