@@ -14,7 +14,7 @@ from passerby.deploy.quantise.sensitivity import compare
 
 def seen(values):
     values = np.array(values, np.float32)
-    return Seen(float(values.min()), float(values.max()), values)
+    return Seen(float(values.min()), float(values.max()), values, np.zeros(1))
 
 
 def test_min_max_is_what_was_seen():

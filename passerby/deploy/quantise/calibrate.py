@@ -27,8 +27,8 @@ CLIPPED = 0.3  # the entropy method tries ranges from this share of the whole on
 TRIED = 64  # such ranges
 TINY = 1e-4  # what takes the place of nothing in a distribution, as a share of one value; keeps logarithms finite
 
-Range = tuple[float, float]
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
+Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,22 @@ class Seen:
 
     low, high  of all its values on all pictures
     values     a sample of them, (SAMPLED * pictures,) float32
+    means      (C,) of each channel: of a map that a convolution reads the second side, else the last
     """
 
     low: float
     high: float
     values: Floats
+    means: Doubles
+
+
+@dataclass(frozen=True)
+class Range:
+    """What INT8 shall cover of a tensor, low to high, and the means (C,) of its channels."""
+
+    low: float
+    high: float
+    means: Doubles
 
 
 @dataclass(frozen=True)
@@ -111,12 +122,16 @@ def observe(
     places: dict[str, Any] = {}
     low, high = dict.fromkeys(graph.tensors, np.inf), dict.fromkeys(graph.tensors, -np.inf)
     values: dict[str, list[Floats]] = {t: [] for t in graph.tensors}
+    means: dict[str, list[Doubles]] = {t: [] for t in graph.tensors}
+    convolved = {i for n in graph.proto.graph.node if n.op_type == "Conv" for i in n.input[:1]}
     for k, pixels in enumerate(inputs):
         for name, array in run(pixels).items():
             if name not in places:
                 places[name] = random.integers(0, array.size, min(SAMPLED, array.size))
             low[name], high[name] = min(low[name], array.min()), max(high[name], array.max())
             values[name].append(array.ravel()[places[name]])
+            channels = np.moveaxis(array, 1, -1) if name in convolved else array
+            means[name].append(channels.reshape(-1, channels.shape[-1]).mean(axis=0, dtype=np.float64))
         if progress:
             progress(k + 1, len(inputs))
     for name in graph.tensors:
@@ -124,7 +139,10 @@ def observe(
             raise ModelError(
                 f"{graph.spec.name}: tensor '{name}' holds values that are no numbers; train or export again"
             )
-    return {t: Seen(float(low[t]), float(high[t]), np.concatenate(values[t])) for t in graph.tensors}
+    return {
+        t: Seen(float(low[t]), float(high[t]), np.concatenate(values[t]), np.mean(means[t], axis=0))
+        for t in graph.tensors
+    }
 
 
 def open_with_outputs(proto: Any, names: Sequence[str], threads: int = 0) -> Callable[[Pixels], dict[str, Floats]]:
@@ -142,19 +160,19 @@ def open_with_outputs(proto: Any, names: Sequence[str], threads: int = 0) -> Cal
     return lambda pixels: dict(zip(names, session.run(list(names), {first: pixels}), strict=True))
 
 
-def find_minmax(seen: Seen) -> Range:
+def find_minmax(seen: Seen) -> Ends:
     """Everything that was seen."""
     return seen.low, seen.high
 
 
-def find_percentile(seen: Seen) -> Range:
+def find_percentile(seen: Seen) -> Ends:
     """What PERCENT of the values lie in, the rest cut off in equal parts at both ends."""
     rest = (100 - PERCENT) / 2
     low, high = np.percentile(seen.values, [rest, 100 - rest])
     return float(low), float(high)
 
 
-def find_entropy(seen: Seen) -> Range:
+def find_entropy(seen: Seen) -> Ends:
     """The range whose eight-bit values tell most of the distribution: least Kullback-Leibler divergence.
 
     Ranges are shares of the whole, both ends shrunk alike towards zero. Migacz 2017, "8-bit inference with TensorRT",
@@ -195,7 +213,7 @@ def divergence(counts: Doubles, a: int, b: int) -> float:
     return float((p * np.log(p / q)).sum())
 
 
-METHODS: dict[str, Callable[[Seen], Range]] = {
+METHODS: dict[str, Callable[[Seen], Ends]] = {
     "minmax": find_minmax,
     "percentile": find_percentile,
     "entropy": find_entropy,
@@ -204,4 +222,4 @@ METHODS: dict[str, Callable[[Seen], Range]] = {
 
 def find_ranges(seen: Mapping[str, Seen], method: str) -> dict[str, Range]:
     """Tensor -> the range that INT8 shall cover, by a method of METHODS."""
-    return {name: METHODS[method](s) for name, s in seen.items()}
+    return {name: Range(*METHODS[method](s), s.means) for name, s in seen.items()}

@@ -11,6 +11,7 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType,
 
 from passerby.deploy.parity_layers import SAID
 from passerby.deploy.quantise.arrange import ROWS
+from passerby.deploy.quantise.biases import correct_biases
 from passerby.deploy.quantise.calibrate import Range
 from passerby.deploy.quantise.graph import CARRYING, WEIGHTED, Graph, Layer, with_spec
 from passerby.deploy.stated_boxes import state_default_boxes
@@ -47,7 +48,8 @@ def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str]) -> An
     proto.CopyFrom(graph.proto)
     if not nodes:  # the quantiser takes none for all
         return proto
-    data = {t: TensorData(lowest=np.float32(low), highest=np.float32(high)) for t, (low, high) in ranges.items()}
+    correct_biases(proto, nodes, {t: r.means for t, r in ranges.items()})
+    data = {t: TensorData(lowest=np.float32(r.low), highest=np.float32(r.high)) for t, r in ranges.items()}
     quantiser = QDQQuantizer(
         proto,
         per_channel=True,
