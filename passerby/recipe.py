@@ -45,6 +45,7 @@ class Model:
     start: str = (
         ""  # checkpoint, .onnx file (from where you are) or shipped model that a run begins with the weights of
     )
+    revive: bool = False  # channels of the backbone that are constant on every picture begin anew: learn/revive.py
     labels: tuple[str, ...] = ("head",)
     loss: str = "focal"  # "mining": softmax, hardest negatives; "sampled": random ones, of two_stage; "cross_entropy"
     proposals: int = 100  # two_stage: boxes of a picture that its second stage looks into

@@ -17,7 +17,7 @@ from passerby.learn.checkpoint import read_checkpoint
 from passerby.learn.exported import PICTURES, is_exported, load_exported, settle_statistics
 from passerby.learn.network import Detector, Habits, build
 from passerby.pictures import read_picture
-from passerby.records import Sample
+from passerby.records import Pixels, Sample
 from passerby.runtime.model_file import find_model
 from passerby.spec import ModelSpec
 
@@ -89,11 +89,16 @@ def read_start(model: str, samples: Sequence[Sample] = ()) -> Start:
     return _start(path, build(spec, str(path)), spec, tensors, run)
 
 
+def read_some(samples: Sequence[Sample]) -> list[Pixels]:
+    """PICTURES of those that train, the same ones every time: for means, variances, and what never changes."""
+    chosen = np.random.default_rng(0).permutation(len(samples))[:PICTURES]
+    return [read_picture(samples[int(k)].path) for k in chosen]
+
+
 def _read_exported(path: Path, samples: Sequence[Sample]) -> Start:
     network, spec = load_exported(path)
     if len(samples):
-        chosen = np.random.default_rng(0).permutation(len(samples))[:PICTURES]
-        settle_statistics(network, spec, [read_picture(samples[int(k)].path) for k in chosen])
+        settle_statistics(network, spec, read_some(samples))
     run = {k: v for k, v in spec.provenance.items() if k in ("recipe", "epoch", "epochs")}
     return _start(path, network, spec, network.state_dict(), run)
 

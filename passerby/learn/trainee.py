@@ -18,7 +18,8 @@ from passerby.learn.machine import choose_device, choose_precision
 from passerby.learn.network import Detector, Habits, build, spec_of
 from passerby.learn.optimise import Average, make_optimiser
 from passerby.learn.quantise_aware import make_aware
-from passerby.learn.start import Start, read_start
+from passerby.learn.revive import revive
+from passerby.learn.start import Start, read_some, read_start
 from passerby.learn.teaching import Teacher, load_teacher
 from passerby.learn.weights import habits_of, load_backbone
 from passerby.recipe import Optimiser, Recipe
@@ -66,7 +67,8 @@ class Trainee:
 def prepare(recipe: Recipe, tell: Teller, samples: Sequence[Sample] = ()) -> Trainee:
     """The recipe's network on its device, filled from `model.weights` or `model.start`, and frozen as asked.
 
-    samples  that train; some of their pictures are looked at where `model.start` is an exported file
+    samples  that train; some of their pictures are looked at where `model.start` is an exported file, or channels are
+             to be revived
 
     Raises SettingError and ModelError where one of the files named cannot be used.
     """
@@ -80,6 +82,8 @@ def prepare(recipe: Recipe, tell: Teller, samples: Sequence[Sample] = ()) -> Tra
     if start:
         tell.line(f"start, from {start.path}: {start.fill(network)}")
         spec = spec.with_(provenance={"started_from": start.chain})
+    if recipe.model.revive and len(samples):
+        tell.line(f"{revive(network, spec, read_some(samples))} channels of the backbone were constant and begin anew")
     teacher = load_teacher(recipe.optimiser.teacher, spec) if recipe.optimiser.teacher else None
     for each in (network, teacher.network) if teacher else (network,):
         each.to(device)
