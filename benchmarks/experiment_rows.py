@@ -129,6 +129,8 @@ RECORDS = {
     "the mean of its best and last epoch and `h576d`",
     "tiny_again": "gone on with `tiny_taught` in the same way, taught by `head_thawed` (decision 0021): recipe "
     "`head-tiny`",
+    "head_revived": "begun from `head` with its constant channels revived (decision 0022); it does not ship",
+    "aware": "begun from `head`, rounded as INT8 does; stopped in epoch 5 of 5 (decision 0022); it does not ship",
 }
 
 

@@ -48,15 +48,27 @@ def measure(
 
     inputs  pictures, (1, H, W, 3) uint8 each
     """
-    differ = compare_localisers if graph.spec.task == "localise" else compare
     before = _answers(graph.proto.SerializeToString(), graph, inputs, threads)
     rows = []
     for k, layer in enumerate(graph.layers):
         after = _answers(write_one(graph, ranges, layer), graph, inputs, threads)
-        rows.append(Damage(layer, *differ(before, after)))
+        rows.append(Damage(layer, *_differ(graph, before, after)))
         if progress:
             progress(k + 1, len(graph.layers))
     return sorted(rows, key=lambda d: -d.total)
+
+
+def drift(graph: Graph, data: bytes, inputs: Sequence[Pixels], threads: int = 0) -> float:
+    """How far a file's answers lie from the graph's: mean difference of scores, and of places, added up as a `Damage`.
+
+    data  the file
+    """
+    before = _answers(graph.proto.SerializeToString(), graph, inputs, threads)
+    return sum(_differ(graph, before, _answers(data, graph, inputs, threads)))
+
+
+def _differ(graph: Graph, before: Sequence[Answer], after: Sequence[Answer]) -> tuple[float, float]:
+    return compare_localisers(before, after) if graph.spec.task == "localise" else compare(before, after)
 
 
 def compare(before: Sequence[Answer], after: Sequence[Answer]) -> tuple[float, float]:
