@@ -121,7 +121,7 @@ def collect() -> None:
         found = {s: p for s in row.seeds if (p := RUNS / f"{row.name}-{s}" / "result.json").exists()}
         if len(found) < len(kept.get(row.name, {}).get("seeds", ())):
             rows.append(kept[row.name])
-            machines.insert(0, before["machine"])
+            machines = [*before["machine"].split("; "), *machines]
             continue
         if not found:
             continue

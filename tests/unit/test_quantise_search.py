@@ -230,8 +230,8 @@ def test_of_methods_that_keep_the_budget_the_one_nearest_to_float_is_taken(graph
 def test_how_far_a_file_is_from_float(graph, ranges, pixels):
     whole, ends = (drift(graph, write_int8(graph, ranges, kept), pixels, 1) for kept in ((), ends_of(graph)))
     assert drift(graph, graph.proto.SerializeToString(), pixels, 1) == 0
-    assert 0 < ends
-    assert 0 < whole
+    assert ends > 0
+    assert whole > 0
 
 
 def test_a_budget_that_cannot_be_kept_is_refused_with_what_was_reached(graph, seen, pixels, damaged):
