@@ -172,10 +172,11 @@ def floats_in(data):
     return {n.name for n in proto.graph.node if n.op_type in ("Conv", ROWS) and n.input[1] in floats}
 
 
-def test_within_the_budget_only_the_ends_stay_float(graph, seen, pixels, damaged):
+def test_within_the_budget_only_the_ends_stay_float(graph, seen, pixels, damaged, monkeypatch):
+    monkeypatch.setattr(search_room, "drift", lambda *_: 0.01)
     found = search(graph, seen, pixels, Judged(lambda *_: 0.8), 0.3, ["minmax", "percentile"], Quiet())
     assert set(found.chosen.kept) == {x.name for x in graph.ends()}
-    assert found.chosen.method in ("minmax", "percentile")
+    assert found.chosen.method == "minmax"  # a tie: the first
     assert floats_in(found.data) == ends_of(graph)
 
 

@@ -93,7 +93,7 @@ class _Graph:
             op.inputs = np.where(op.inputs == old, new, op.inputs).astype(np.int32)
 
     def _prune(self) -> None:
-        """Drop what nothing reads. Operators that were put back in a file stay in its order."""
+        """Drop operators whose outputs nothing reads."""
         while True:
             read = {int(i) for op in self.graph.operators for i in op.inputs} | set(map(int, self.graph.outputs))
             left = [op for op in self.graph.operators if any(int(o) in read for o in op.outputs)]
