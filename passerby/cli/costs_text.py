@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from passerby.runtime.layer_costs import GraphCosts, LayerCost
 
 NAME = 34  # letters of a layer's name that are shown
+ROOM = 40  # letters of an operator and its output
 
 
 def as_table(costs: GraphCosts, every: bool = False) -> str:
@@ -22,14 +23,12 @@ def as_table(costs: GraphCosts, every: bool = False) -> str:
     lines = [
         f"inputs: {_ports(costs.inputs)}",
         f"outputs: {_ports(costs.outputs)}",
-        f"{'layer':<{NAME}}{'operator':<20}{'output':>20}{'precision':>17}{'share':>8}{'weights, KiB':>14}"
+        f"{'layer':<{NAME}}{'operator':<{ROOM - 20}}{'output':>20}{'precision':>17}{'share':>8}{'weights, KiB':>14}"
         f"{'parameters':>12}{'multiply-adds':>15}{'memory, KiB':>13}",
     ]
     lines += [_row(_short(x.name), x.operator, _shape(x.shape), x.precision, [x], whole) for x in shown]
     if others:
-        kinds = Counter(x.operator for x in others).most_common(3)
-        most = ", ".join(f"{n} {k}" for k, n in kinds)
-        lines.append(_row(f"{len(others)} others", f"{most}, ..." if len(kinds) == 3 else most, "", "", others, whole))
+        lines.append(_row(f"{len(others)} others", _most_of(others), "", "", others, whole))
     lines.append(_row("sum", "", "", "", costs.layers, whole))
     lines.append(
         f"peak {costs.peak.bytes / 2**20:.2f} MiB of activations, {costs.peak.tensors} tensors alive, at "
@@ -62,8 +61,15 @@ def _row(name: str, operator: str, shape: str, precision: str, layers: Sequence[
     known = [x.macs for x in layers if x.macs is not None]
     macs = f"{sum(known):,}" if len(known) == len(layers) else "not known"
     share = f"{sum(known) / whole:.1%}" if whole else "-"
-    left = f"{name:<{NAME}}{operator:<{max(1, 40 - len(shape))}}{shape}"
+    left = f"{name:<{NAME}}{operator:<{max(len(operator) + 1, ROOM - len(shape))}}{shape}"
     return f"{left}{precision:>17}{share:>8}{weights / 1024:>14,.1f}{parameters:>12,}{macs:>15}{memory / 1024:>13,.1f}"
+
+
+def _most_of(layers: Sequence[LayerCost]) -> str:
+    """Their operators, the most frequent first, as many as fit."""
+    kinds = [f"{n} {k}" for k, n in Counter(x.operator for x in layers).most_common()]
+    shown = next((k for k in range(min(3, len(kinds)), 1, -1) if len(", ".join(kinds[:k])) < ROOM - 5), 1)
+    return ", ".join(kinds[:shown] + ["..."] * (shown < len(kinds)))
 
 
 def _short(name: str) -> str:

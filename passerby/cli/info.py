@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from passerby.runtime.layer_costs import GraphCosts
 
 
-UNREAD = (".pte", ".mlpackage", ".dlc")  # what exports write and nothing here reads back; the spec is beside them
+NOT_RUN = (".pte", ".mlpackage", ".dlc")  # exports that no engine here runs; the spec is beside them as .json
 
 
 @click.command("info", short_help="Print a model's card, or a recipe's network, and what each layer costs.")
@@ -24,10 +24,10 @@ UNREAD = (".pte", ".mlpackage", ".dlc")  # what exports write and nothing here r
 def command(model: str | None, every: bool, as_json: bool) -> None:
     """Print the card of MODEL, its settings, and a table of its layers, counted from the file itself.
 
-    MODEL is a shipped name or a file: .onnx, OpenVINO .xml, .tflite or ncnn's .param, passerby's or another maker's;
-    no engine but ONNX Runtime is needed. The table shows operators that multiply, and sums of the others; the peak of
-    memory is that of tensors alive at one moment. docs/guides/parity.md says how all of it is counted. Of .pte,
-    .mlpackage and .dlc files the card is printed, and the layers of the network that they were made of.
+    MODEL is a shipped name or a file: .onnx, OpenVINO .xml, .tflite, ncnn's .param, ExecuTorch's .pte or Core ML's
+    .mlpackage, passerby's or another maker's; no engine but ONNX Runtime is needed. The table shows operators that
+    multiply, and sums of the others; the peak of memory is that of tensors alive at one moment.
+    docs/guides/parity.md says how all of it is counted. Qualcomm's .dlc is not public: of the .onnx beside it.
 
     MODEL may also be a recipe (a shipped name or a .py file): its untrained network is built and counted, and set
     beside what was published of it; this needs the extra [train]. Without MODEL: the shipped models.
@@ -44,18 +44,19 @@ def command(model: str | None, every: bool, as_json: bool) -> None:
     if names_recipe(model):
         tell_recipe(model, as_json)
         return
-    if Path(model).suffix.lower() in UNREAD and Path(model).exists():
+    if Path(model).suffix.lower() in NOT_RUN and Path(model).exists():
         tell_file(Path(model), spec_beside(Path(model)), every, as_json)
         return
     path = find_model(model)
     tell_file(path, read_spec(path) if is_ours(path) else None, every, as_json)
 
 
-def spec_beside(path: Path) -> ModelSpec:
-    """The spec that an export left as .json beside a file that is not read back. Raises ModelError without one."""
+def spec_beside(path: Path) -> ModelSpec | None:
+    """The spec that an export left as .json beside a file; None: another maker's."""
     from passerby.runtime.formats import read_beside
 
-    return ModelSpec.from_json(read_beside(path), str(path.with_suffix(".json")))
+    beside = path.with_suffix(".json")
+    return ModelSpec.from_json(read_beside(path), str(beside)) if beside.is_file() else None
 
 
 def tell_file(path: Path, spec: ModelSpec | None, every: bool, as_json: bool) -> None:

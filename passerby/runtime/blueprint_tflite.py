@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 from passerby.errors import ModelError
 from passerby.runtime.blueprint import Blueprint, Operator, Tensor, product, times
+from passerby.runtime.flatbuffer import Table, root
 
 # Fields of tables, TensorType and BuiltinOperator: schema.fbs of TensorFlow Lite, version 3.
 CODES, GRAPHS, BUFFERS = 1, 2, 4
@@ -27,57 +27,13 @@ NAMES = {
 }  # fmt: skip
 
 
-class Table:
-    """A table of a flatbuffer (flatbuffers.dev, "Internals"): fields by number, each there or not."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at = data, at
-        self.fields = at - struct.unpack_from("<i", data, at)[0]
-        self.length: int = struct.unpack_from("<H", data, self.fields)[0]
-
-    def place(self, number: int) -> int:
-        """Where a field lies; 0 where it is left out."""
-        entry = 4 + 2 * number
-        offset: int = struct.unpack_from("<H", self.data, self.fields + entry)[0] if entry < self.length else 0
-        return self.at + offset if offset else 0
-
-    def number(self, number: int, form: str, default: int = 0) -> int:
-        """A field that is a number, by its form in `struct`."""
-        place = self.place(number)
-        return int(struct.unpack_from(form, self.data, place)[0]) if place else default
-
-    def vector(self, number: int) -> tuple[int, int]:
-        """Where a vector's elements begin, and how many there are."""
-        place = self.place(number)
-        if not place:
-            return 0, 0
-        start = place + struct.unpack_from("<I", self.data, place)[0]
-        return start + 4, struct.unpack_from("<I", self.data, start)[0]
-
-    def numbers(self, number: int) -> tuple[int, ...]:
-        """A vector of 32-bit integers."""
-        start, count = self.vector(number)
-        return struct.unpack_from(f"<{count}i", self.data, start)
-
-    def text(self, number: int) -> str:
-        """A text."""
-        start, count = self.vector(number)
-        return self.data[start : start + count].decode("utf-8")
-
-    def tables(self, number: int) -> Iterator[Table]:
-        """A vector of tables."""
-        start, count = self.vector(number)
-        for k in range(start, start + 4 * count, 4):
-            yield Table(self.data, k + struct.unpack_from("<I", self.data, k)[0])
-
-
 def read_tflite(path: Path) -> Blueprint:
     """Operators and tensors of the first subgraph. Raises ModelError for a file that cannot be read or is no TFLite."""
     try:
         data = path.read_bytes()
         if data[4:8] != b"TFL3":
             raise ValueError("it does not begin as one")
-        return _model(Table(data, struct.unpack_from("<I", data)[0]))
+        return _model(root(data))
     except OSError as e:
         raise ModelError(f"{path}: cannot be read ({e.strerror or e})") from e
     except (struct.error, ValueError, IndexError, StopIteration, UnicodeDecodeError) as e:

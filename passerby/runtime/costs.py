@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passerby.errors import ModelError
 from passerby.runtime.blueprint import Blueprint
+from passerby.runtime.blueprint_coreml import read_mlpackage
 from passerby.runtime.blueprint_ir import read_ir
 from passerby.runtime.blueprint_ncnn import read_ncnn
 from passerby.runtime.blueprint_onnx import read_onnx
+from passerby.runtime.blueprint_pte import read_pte
 from passerby.runtime.blueprint_tflite import read_tflite
 from passerby.runtime.layer_costs import GraphCosts, count_layers
 from passerby.spec import ModelSpec
@@ -21,6 +23,9 @@ READERS: dict[str, Callable[[Path, Size | None], Blueprint]] = {
     ".xml": lambda path, _: read_ir(path),
     ".tflite": lambda path, _: read_tflite(path),
     ".param": read_ncnn,
+    ".pte": lambda path, _: read_pte(path),
+    ".mlpackage": lambda path, _: read_mlpackage(path),
+    ".dlc": lambda path, size: _read_dlc(path, size),
 }
 
 
@@ -63,3 +68,14 @@ def costs_of_layers(path: Path, size: Size | None = None) -> GraphCosts:
     if read is None:
         raise ModelError(f"{path}: layers are counted of {', '.join(READERS)} files, not of {path.suffix or 'this'}")
     return count_layers(read(path, size))
+
+
+def _read_dlc(path: Path, size: Size | None) -> Blueprint:
+    """The graph that a .dlc file was made of: Qualcomm's format is not public."""
+    source = path.with_suffix(".onnx")
+    if not source.is_file():
+        raise ModelError(
+            f"{path}: Qualcomm's format is not public; layers are counted of the {source.name} that was exported with "
+            "it, which is not beside it: copy it there"
+        )
+    return replace(read_onnx(source, size), how=f"{source.name} beside it, which it was made of")

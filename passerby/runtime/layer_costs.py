@@ -12,9 +12,11 @@ WEIGHING = (  # constants that go into these are parameters; roles of `Operator`
     "conv", "fusedconv", "convtranspose", "gemm", "matmul", "convinteger", "matmulinteger",
     "convolution", "groupconvolution", "convolutionbackpropdata", "groupconvolutionbackpropdata",
     "conv2d", "depthwiseconv2d", "transposeconv", "fullyconnected", "batchmatmul", "prelu", "layernormalization",
-    "convolutiondepthwise", "innerproduct",
+    "convolutiondepthwise", "innerproduct", "linear", "convtranspose2d", "batchmatrixmultiply", "mm", "bmm", "addmm",
 )  # fmt: skip
-PLACED = {"batchnormalization": (1, 2), "qlinearconv": (3, 8), "qlinearmatmul": (3,)}  # only these inputs are
+PLACED = {  # only these inputs are
+    "batchnormalization": (1, 2), "batchnorm": (1, 2), "qlinearconv": (3, 8), "qlinearmatmul": (3,),
+}  # fmt: skip
 SCALING = ("add", "mul", "multiply")  # a constant of one number a channel is a bias or a learnt scale
 QUANTISING = ("quantizelinear", "dequantizelinear", "fakequantize")  # engines fold these into the layers beside them
 INTEGERS = ("int8", "uint8", "int4", "uint4", "int2")

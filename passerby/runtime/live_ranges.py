@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from passerby.runtime.blueprint import Blueprint, Operator
 
-VIEWS = ("reshape", "flatten", "squeeze", "unsqueeze", "identity", "expanddims", "dropout")  # the same bytes
+VIEWS = (  # the same bytes
+    "reshape", "flatten", "squeeze", "unsqueeze", "identity", "expanddims", "dropout", "staticreshape",
+)  # fmt: skip
 IN_PLACE = (  # each element from the one in its place: engines write over what nobody else reads
     "relu", "relu6", "clip", "clamp", "sigmoid", "logistic", "hardsigmoid", "hardswish", "swish", "leakyrelu", "prelu",
     "tanh", "elu", "exp", "abs", "neg", "sqrt", "add", "sub", "subtract", "mul", "multiply", "div", "divide",

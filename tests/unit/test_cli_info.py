@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
+from device_fixtures import FILES, MACS
 
 from passerby.geometry.layouts import LAYOUTS
 from passerby.runtime import model_file
@@ -189,19 +191,26 @@ def test_a_name_of_neither_model_nor_recipe_gets_the_nearest_of_both(cli, refuse
     refused(cli("info", "gone.py"), 2, "no such recipe file")
 
 
-@pytest.mark.parametrize("suffix", [".pte", ".mlpackage", ".dlc"])
-def test_of_a_file_that_is_not_read_back_the_card_and_the_networks_layers_are_printed(
-    cli, refused, tiny_spec, tmp_path, suffix
-):
-    path = tmp_path / f"small{suffix}"
-    if suffix == ".mlpackage":
-        path.mkdir()
-        (path / "weights").write_bytes(bytes(3_000_000))
-    else:
-        path.write_bytes(bytes(3_000_000))
-    refused(cli("info", path), 5, "its spec small.json is not beside it")
+def test_of_a_dlc_alone_the_card_and_the_networks_layers_are_printed(cli, refused, tiny_spec, tiny_model, tmp_path):
+    path = tmp_path / "small.dlc"
+    path.write_bytes(bytes(3_000_000))
+    refused(cli("info", path), 5, "small.dlc: Qualcomm's format is not public")
     path.with_suffix(".json").write_text(tiny_spec.to_json())
     out = cli("info", path).out
-    assert f"small{suffix} (3.00 MB)" in out
-    assert f"not of {suffix}" in out
+    assert "small.dlc (3.00 MB)" in out
+    assert "not public" in out
     assert table(out)["sum"][1] == sum(x.macs for x in tiny_spec.layers)
+    shutil.copy(tiny_model, tmp_path / "small.onnx")
+    assert "counted from small.onnx beside it" in cli("info", path).out
+
+
+@pytest.mark.parametrize("name", ["small.pte", "small.mlpackage"])
+def test_files_that_no_engine_here_runs_are_counted(cli, tiny_spec, tmp_path, name):
+    path = tmp_path / name
+    copy = shutil.copytree if name.endswith("package") else shutil.copy
+    copy(FILES / name, path)
+    out = cli("info", path).out
+    assert "another maker's" in out
+    assert table(out)["sum"][1] == MACS
+    path.with_suffix(".json").write_text(tiny_spec.to_json())
+    assert f"threshold {tiny_spec.threshold:g}" in cli("info", path).out

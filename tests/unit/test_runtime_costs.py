@@ -134,7 +134,8 @@ def test_a_file_that_is_cut_short_is_refused_at_every_length(tmp_path, convoluti
 
 def test_a_format_that_is_not_counted_says_which_are(tmp_path):
     (tmp_path / "x.mlmodel").write_bytes(b"1")
-    with pytest.raises(ModelError, match=r"\.onnx, \.xml, \.tflite, \.param files, not of \.mlmodel"):
+    known = r"\.onnx, \.xml, \.tflite, \.param, \.pte, \.mlpackage, \.dlc files, not of \.mlmodel"
+    with pytest.raises(ModelError, match=known):
         costs_of_layers(tmp_path / "x.mlmodel")
 
 

@@ -15,6 +15,7 @@ from passerby.learn.targets.module import module_of
 from passerby.runtime.outputs import first_line, names_of
 from passerby.spec import METADATA_KEY
 
+DEBUG = "executorch_debug_handle_mapping.json"  # coremltools leaves it in the package, and nothing reads it
 UNPROVEN = "Core ML predicts on a Mac only; check it there: docs/guides/export.md"
 
 
@@ -40,5 +41,6 @@ def make_coreml(job: Job) -> Made:
         model.user_defined_metadata[METADATA_KEY] = spec.to_json()
         model.short_description = f"{spec.name}: {', '.join(spec.labels)}"
         model.save(str(job.out))
+        (job.out / DEBUG).unlink(missing_ok=True)
     notes = ("input: float pixels 0..255, RGB, (1, H, W, 3); boxes in pixels of that input",)
     return Made(spec, unproven=UNPROVEN, notes=notes)
