@@ -48,7 +48,7 @@ JOBS = [  # target, what it is called, wishes of Job
     ("executorch", "executorch", {}),
     ("dlc", "dlc", {}),
 ]
-INT8 = ("onnx", "openvino", "tflite", "executorch", "dlc")
+INT8 = ("onnx", "openvino", "tflite", "ncnn", "executorch", "dlc")
 
 
 def makers():

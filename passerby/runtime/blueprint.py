@@ -39,6 +39,7 @@ class Operator:
     kind             as its format calls it, e.g. "Conv", "GroupConvolution", "CONV_2D"
     inputs, outputs  names of tensors; "" for one that is left out
     macs             multiply-adds of one picture; None where shapes are open
+    rounds           whether it rounds what it reads to integers itself, before it multiplies
     """
 
     name: str
@@ -46,6 +47,7 @@ class Operator:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     macs: int | None = 0
+    rounds: bool = False
 
     @property
     def role(self) -> str:

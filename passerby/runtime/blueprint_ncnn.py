@@ -14,9 +14,11 @@ Sides = tuple[int, ...]  # of a blob, the slowest first: (c, h, w), (h, w) or (w
 Facts = dict[int, list[float]]
 
 MAGIC = "7767517"
-STORED = {0x01306B47: "float16", 0x000D4B38: "int8"}  # the word before a layer's weights; else float32
+HALF, INT8 = 0x01306B47, 0x000D4B38  # the word before a layer's weights, which says how they are stored
+STORED = {HALF: "float16", INT8: "int8"}  # else float32
 SAME = (-233, -234)  # paddings that keep ceil(side / stride)
-WEIGHING = ("Convolution", "ConvolutionDepthWise", "InnerProduct")
+WEIGHING = {"Convolution": (6, 0, 5), "ConvolutionDepthWise": (6, 0, 5), "InnerProduct": (2, 0, 1)}  # facts: how many
+# weights, outputs, and whether there is a bias
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))  # of Permute: sides (c, h, w) from which
 
 
@@ -31,7 +33,7 @@ def read_ncnn(path: Path, size: tuple[int, int] | None = None) -> Blueprint:
         first, _, *lines = path.read_text(encoding="utf-8").splitlines()
         if first.strip() != MAGIC:
             raise ValueError("it does not begin as one")
-        layers = [_Layer(line.split()) for line in lines if line.strip()]
+        layers = [ParamLayer(line.split()) for line in lines if line.strip()]
         return _Reader(_kind_of(path.with_suffix(".bin"), layers), _sides(path, size)).read(layers)
     except OSError as e:
         raise ModelError(f"{path}: cannot be read ({e.strerror or e})") from e
@@ -39,7 +41,7 @@ def read_ncnn(path: Path, size: tuple[int, int] | None = None) -> Blueprint:
         raise ModelError(f"{path}: not an ncnn file, or cut short ({e}); copy or export it again") from e
 
 
-class _Layer:
+class ParamLayer:
     """A line: kind, name, how many blobs in and out, their names, and facts as number=value or -23300-number=n,..."""
 
     def __init__(self, words: list[str]) -> None:
@@ -60,6 +62,20 @@ class _Layer:
         """A fact that is one number."""
         return self.facts[key][0] if key in self.facts else default
 
+    def weights(self) -> tuple[int, ...]:
+        """Numbers that the .bin file holds of it, one after the other: weights, biases; of a constant, itself."""
+        if self.kind == "MemoryData":
+            return (math.prod(self.stored),)
+        if not self.flagged:
+            return ()
+        many, outputs, biased = (self.fact(key) for key in WEIGHING[self.kind])
+        return (many, outputs) if biased else (many,)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether a word before its weights says how they are stored."""
+        return self.kind in WEIGHING
+
     @property
     def stored(self) -> Sides:
         """Sides of a MemoryData blob, the slowest first."""
@@ -76,7 +92,7 @@ class _Reader:
         self.tensors: dict[str, Tensor] = {}
         self.operators: list[Operator] = []
 
-    def read(self, layers: list[_Layer]) -> Blueprint:
+    def read(self, layers: list[ParamLayer]) -> Blueprint:
         ins = []
         for layer in layers:
             read = tuple(self.same.get(name, name) for name in layer.inputs)
@@ -98,33 +114,32 @@ class _Reader:
         batch = () if constant else (1,)
         self.tensors[name] = Tensor(name, None if sides is None else (*batch, *sides), kind, constant)
 
-    def _step(self, layer: _Layer, read: tuple[str, ...]) -> None:
+    def _step(self, layer: ParamLayer, read: tuple[str, ...]) -> None:
         known = [self.blobs.get(name) for name in read]
         sides = SHAPES.get(layer.kind, _unchanged)(layer, [k for k in known if k is not None])
         whole = sides if all(k is not None for k in known) else None
         weights: tuple[str, ...] = ()
         macs: int | None = 0
-        if layer.kind in WEIGHING:
-            weight, bias = layer.fact(2 if layer.kind == "InnerProduct" else 6), layer.fact(0)
-            biased = layer.fact(1 if layer.kind == "InnerProduct" else 5)
-            weights = (f"{layer.name}.weight", *([f"{layer.name}.bias"] if biased else []))
+        if layer.flagged:
+            many = layer.weights()
+            weights = tuple(f"{layer.name}.{what}" for what in ("weight", "bias")[: len(many)])
             int8 = layer.fact(8) and layer.kind != "InnerProduct"
-            self._add(weights[0], (weight,), "int8" if int8 else self.kind, constant=True)
-            if biased:
-                self._add(weights[1], (bias,), constant=True)
+            for name, count, kind in zip(weights, many, ("int8" if int8 else self.kind, "float32"), strict=False):
+                self._add(name, (count,), kind, constant=True)
             cells = product(whole[1:]) if whole else None
-            macs = weight if layer.kind == "InnerProduct" else times(weight, cells)
+            macs = many[0] if layer.kind == "InnerProduct" else times(many[0], cells)
         for name in layer.outputs:
             self._add(name, whole)
-        self.operators.append(Operator(layer.name, layer.kind, (*read, *weights), layer.outputs, macs))
+        rounds = bool(weights) and self.tensors[weights[0]].kind == "int8"
+        self.operators.append(Operator(layer.name, layer.kind, (*read, *weights), layer.outputs, macs, rounds))
 
 
-def _unchanged(_: _Layer, read: list[Sides]) -> Sides | None:
+def _unchanged(_: ParamLayer, read: list[Sides]) -> Sides | None:
     """As the largest of what is read: element by element, or one that is stretched over another."""
     return max(read, key=math.prod, default=None)
 
 
-def _convolved(layer: _Layer, read: list[Sides]) -> Sides | None:
+def _convolved(layer: ParamLayer, read: list[Sides]) -> Sides | None:
     if not read or len(read[0]) != 3:
         return None
     out = [layer.fact(0)]
@@ -140,7 +155,7 @@ def _convolved(layer: _Layer, read: list[Sides]) -> Sides | None:
     return tuple(out)
 
 
-def _resized(layer: _Layer, read: list[Sides]) -> Sides | None:
+def _resized(layer: ParamLayer, read: list[Sides]) -> Sides | None:
     if not read or len(read[0]) != 3:
         return None
     channels, rows, columns = read[0]
@@ -148,7 +163,7 @@ def _resized(layer: _Layer, read: list[Sides]) -> Sides | None:
     return channels, down or int(rows * layer.real(1, 1.0)), across or int(columns * layer.real(2, 1.0))
 
 
-def _reshaped(layer: _Layer, read: list[Sides]) -> Sides | None:
+def _reshaped(layer: ParamLayer, read: list[Sides]) -> Sides | None:
     asked = [layer.fact(k, -233) for k in (2, 1, 0)]  # c, h, w; -233: that side is not there
     sides = [n for n in asked if n != -233]
     if not read or 11 in layer.facts or 0 in sides or sides.count(-1) > 1:
@@ -157,7 +172,7 @@ def _reshaped(layer: _Layer, read: list[Sides]) -> Sides | None:
     return tuple(math.prod(read[0]) // rest if n == -1 else n for n in sides)
 
 
-def _turned(layer: _Layer, read: list[Sides]) -> Sides | None:
+def _turned(layer: ParamLayer, read: list[Sides]) -> Sides | None:
     if not read:
         return None
     order = layer.fact(0)
@@ -167,18 +182,18 @@ def _turned(layer: _Layer, read: list[Sides]) -> Sides | None:
     return tuple(read[0][k] for k in ORDERS[order]) if known else None
 
 
-def _joined(layer: _Layer, read: list[Sides]) -> Sides | None:
+def _joined(layer: ParamLayer, read: list[Sides]) -> Sides | None:
     if not read or len({len(r) for r in read}) > 1:
         return None
     axis = layer.fact(0) % len(read[0])
     return tuple(sum(r[k] for r in read) if k == axis else side for k, side in enumerate(read[0]))
 
 
-def _pooled(layer: _Layer, read: list[Sides]) -> Sides | None:
+def _pooled(layer: ParamLayer, read: list[Sides]) -> Sides | None:
     return (read[0][0],) if read and layer.fact(4) else None
 
 
-SHAPES: dict[str, Callable[[_Layer, list[Sides]], Sides | None]] = {
+SHAPES: dict[str, Callable[[ParamLayer, list[Sides]], Sides | None]] = {
     "Convolution": _convolved,
     "ConvolutionDepthWise": _convolved,
     "InnerProduct": lambda layer, _: (layer.fact(0),),
@@ -195,16 +210,15 @@ SHAPES: dict[str, Callable[[_Layer, list[Sides]], Sides | None]] = {
 }
 
 
-def _kind_of(weights: Path, layers: list[_Layer]) -> str:
-    """How the first layer with weights stores them: one model stores all alike."""
+def _kind_of(weights: Path, layers: list[ParamLayer]) -> str:
+    """How the first layer with weights stores them: one model stores all alike but its INT8 layers, which say so."""
     before = 0
     for layer in layers:
-        if layer.kind == "MemoryData":
-            before += 4 * math.prod(layer.stored)
-        elif layer.kind in WEIGHING:
+        if layer.flagged:
             with weights.open("rb") as file:
                 file.seek(before)
                 return STORED.get(int.from_bytes(file.read(4), "little"), "float32")
+        before += 4 * sum(layer.weights())
     return "float32"
 
 

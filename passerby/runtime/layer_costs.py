@@ -153,7 +153,7 @@ def _precision(op: Operator, weights: list[Tensor], blueprint: Blueprint, back: 
         made = blueprint.tensors.get(op.outputs[0]) if op.outputs else None
         return "int8" if data in back else (made.kind if made else kind)
     own = weights[0].kind
-    fits = (data in back or kind in INTEGERS) if own in INTEGERS else own == kind
+    fits = (op.rounds or data in back or kind in INTEGERS) if own in INTEGERS else own == kind
     return own if fits else f"{own} weights"
 
 

@@ -205,6 +205,14 @@ def test_an_ncnn_file_by_hand(tmp_path, flag, kind, width):
     assert [t.name for t in found.outputs] == ["e", "h"]
 
 
+def test_an_ncnn_convolution_that_says_so_is_int8(tmp_path):
+    path = tmp_path / "one.param"
+    path.write_text(PARAM.replace("6=162 9=3", "6=162 9=3 8=1"))
+    path.with_suffix(".bin").write_bytes(bytes(12) + 0x000D4B38.to_bytes(4, "little") + bytes(64))
+    by_name = {x.name: x for x in costs_of_layers(path).layers}
+    assert (by_name["first"].precision, by_name["first"].weights) == ("int8", 162 + 4 * 6)
+
+
 def test_an_ncnn_input_that_is_open_takes_the_size_that_is_used(tmp_path):
     path = tmp_path / "one.param"
     path.write_text(PARAM.replace(" 0=10 1=8 2=3", "", 1))

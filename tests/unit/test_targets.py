@@ -148,9 +148,9 @@ def test_what_a_target_cannot_do_is_said(tiny_model, tiny_spec, tmp_path, name, 
 
 
 def test_an_int8_model_is_refused_where_it_is_not_taken(tiny_model, tiny_spec, tmp_path):
-    job = Job(tiny_model, tiny_spec.with_(precision="int8"), tmp_path / "x.param")
+    job = Job(tiny_model, tiny_spec.with_(precision="int8"), tmp_path / "x.mlpackage")
     with pytest.raises(SettingError, match="takes float32 models, and tiny is int8; start from the float32 file"):
-        need_able("ncnn", TARGETS["ncnn"], job)
+        need_able("coreml", TARGETS["coreml"], job)
 
 
 def test_a_file_that_was_cut_already_is_refused(make, tmp_path, tiny_spec):

@@ -51,7 +51,7 @@ TARGETS: dict[str, Target] = {
         "ncnn: .param, .bin, and the spec beside them as .json",
         (*ONNX, ("pnnx", "ncnn"), ("ncnn", "ncnn")),
         ("raw",),
-        ("float32",),
+        SIZES,
         "run by ncnn on a processor, without Vulkan; no phone was",
         halves=True,
     ),

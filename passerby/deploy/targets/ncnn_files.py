@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from passerby.deploy.targets.base import Job, Made
+from passerby.deploy.targets.ncnn_int8 import Rounded, round_layers, to_float
 from passerby.deploy.targets.onnx_file import write_onnx
 from passerby.errors import MissingExtraError, ModelError
 from passerby.runtime.outputs import names_of
@@ -20,12 +21,16 @@ TIME_LIMIT = 600.0  # seconds; `head` takes 2
 def make_ncnn(job: Job) -> Made:
     """Write .param, .bin and .json: float pixels 0..255, channels first, in; logits and offsets of each map out.
 
+    An INT8 model goes through pnnx in float, and its INT8 convolutions are put into what comes out: `ncnn_int8`.
+
     Raises ModelError where pnnx fails, or leaves an operator that ncnn has no layer for: named.
     """
     program = find_pnnx()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "net.onnx"
-        spec = write_onnx(job, source, bytes_in=False, channels_last=False)
+        int8 = job.spec.precision == "int8"
+        spec = write_onnx(job, source, bytes_in=False, channels_last=False, convolutions=int8)
+        rounded = _without_rounding(source) if int8 else []
         words = [str(program), source.name, f"fp16={int(job.precision == 'float16')}"]
         try:
             done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
@@ -35,10 +40,24 @@ def make_ncnn(job: Job) -> Made:
         if done.returncode or not param.is_file() or not weights.is_file():
             last = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise ModelError(f"{job.model}: pnnx cannot convert it ({last[:200]})")
-        job.out.write_text(name_blobs(param.read_text(encoding="utf-8"), spec, str(job.model)), encoding="utf-8")
-        job.out.with_suffix(".bin").write_bytes(weights.read_bytes())
+        text, data = name_blobs(param.read_text(encoding="utf-8"), spec, str(job.model)), weights.read_bytes()
+    notes = ["input: float pixels 0..255, RGB, channels first; normalising is inside"]
+    if int8:
+        text, data, count = round_layers(text, data, rounded, str(job.model))
+        notes.append(f"{count} convolutions multiply in INT8; depthwise ones, and what quantise kept, in float")
+    job.out.write_text(text, encoding="utf-8")
+    job.out.with_suffix(".bin").write_bytes(data)
     job.out.with_suffix(".json").write_text(spec.to_json(), encoding="utf-8")
-    return Made(spec, notes=("input: float pixels 0..255, RGB, channels first; normalising is inside",))
+    return Made(spec, notes=tuple(notes))
+
+
+def _without_rounding(source: Path) -> list[Rounded]:
+    import onnx
+
+    proto = onnx.load(str(source))
+    rounded = to_float(proto)
+    onnx.save(proto, str(source))
+    return rounded
 
 
 def find_pnnx() -> Path:
