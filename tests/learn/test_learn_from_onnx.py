@@ -110,6 +110,46 @@ def test_an_int8_model_computes_the_same_within_a_step(tiny_int8, tmp_path, whol
     assert np.quantile(np.abs(boxes.numpy() - there[0]), 0.99) < 0.3
 
 
+@pytest.mark.parametrize(
+    ("pads", "want"),
+    [
+        ((0, 0, 1, 1), (4, 4)),
+        ((0, 1, 1, 1), (4, 3)),
+        ((1, 0, 2, 1), (4, 4)),
+        ((1, 1, 1, 1), None),
+        ((1, 1, 0, 0), None),
+    ],
+)
+@pytest.mark.parametrize("sides", [(8, 8), (7, 9)])
+def test_an_uneven_padding_becomes_even_with_a_kernel_of_more_zeros(pads, want, sides):
+    """Where more is padded before than after, it is a Pad."""
+    from passerby.learn.targets.signed import to_signed
+
+    make, random = onnx.helper.make_node, np.random.default_rng(0)
+    constants = {
+        "scale": np.float32(0.02), "zero": np.uint8(100), "w": random.integers(-127, 128, (3, 1, 3, 3), np.int8),
+        "scales": np.float32([0.01, 0.02, 0.03]), "zeros": np.zeros(3, np.int8),
+    }  # fmt: skip
+    nodes = [
+        make("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        make("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        make("DequantizeLinear", ["w", "scales", "zeros"], ["wd"], axis=0),
+        make("Conv", ["d", "wd"], ["y"], "conv", pads=pads, strides=(2, 2), group=3, kernel_shape=(3, 3)),
+    ]
+    ports = [onnx.helper.make_tensor_value_info(n, 1, s) for n, s in (("x", (1, 3, *sides)), ("y", None))]
+    stored = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "one", ports[:1], ports[1:], stored)
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    x = random.normal(size=(1, 3, *sides)).astype(np.float32)
+    (before,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})
+    to_signed(proto, whole_weights=False)
+    (after,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(after, before, atol=1e-5)
+    wide = [tuple(i.dims[2:]) for i in proto.graph.initializer if i.name.endswith("_wide")]
+    assert wide == ([want] if want else [])
+    assert ("Pad" in {n.op_type for n in proto.graph.node}) == (pads == (1, 1, 0, 0))
+
+
 def test_every_reader_of_a_rounded_map_has_its_own_dequantising(tiny_int8):
     from passerby.learn.targets.signed import to_signed
 
