@@ -55,15 +55,15 @@ def small_network(rounded: bool = False) -> Any:
     return Small().eval()
 
 
-def write_pte(path: Path, rounded: bool = False) -> None:
-    """By ExecuTorch (extra [executorch])."""
+def write_pte(path: Path, rounded: bool = False, delegated: bool = True) -> None:
+    """By ExecuTorch (extra [executorch]); delegated: to XNNPACK, what it takes."""
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     program = torch.export.export(small_network(rounded), (torch.zeros(1, 3, 16, 16),))
-    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
-    path.write_bytes(lowered.buffer)
+    partitioner = [XnnpackPartitioner()] if delegated else []
+    path.write_bytes(to_edge_transform_and_lower(program, partitioner=partitioner).to_executorch().buffer)
 
 
 def write_mlpackage(path: Path) -> None:
@@ -82,4 +82,5 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     write_pte(folder / "small.pte")
     write_pte(folder / "small.int8.pte", rounded=True)
+    write_pte(folder / "small.portable.pte", delegated=False)
     write_mlpackage(folder / "small.mlpackage")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class _Program:
         self.plan = next(self.program.tables(PLANS))
         self.values = [value.union(0) for value in self.plan.tables(VALUES)]
         self.tensors: dict[str, Tensor] = {}
+        self.places: dict[str, tuple[int, ...]] = {}  # where ExecuTorch lays a value
         self.operators: list[Operator] = []
 
     def read(self) -> Blueprint:
@@ -104,7 +106,20 @@ class _Program:
                 self._kernel(kernels[call.number(0, "<i")], call.numbers(1))
             elif kind == DELEGATE_CALL:
                 self._delegate(delegates[call.number(0, "<i")], call.numbers(1))
-        return Blueprint(tuple(self.operators), self.tensors, ins, outs, "the file")
+        return Blueprint(tuple(self._with_views(ins)), self.tensors, ins, outs, "the file")
+
+    def _with_views(self, ins: tuple[str, ...]) -> Iterator[Operator]:
+        """All operators in order. A view is no instruction, only a value in the place of another: put in where read."""
+        known, last = set(ins), dict[tuple[int, ...], str]()
+        for op in self.operators:
+            for name in op.inputs:
+                place = self.places.get(name)
+                if place in last and name not in known and not self.tensors[name].constant:
+                    yield Operator(name, "view", (last[place],), (name,))
+                    known.add(name)
+            yield op
+            known.update(op.outputs)
+            last |= {self.places[o]: o for o in op.outputs if o in self.places}
 
     def _bytes_of(self, delegate: Table) -> bytes:
         where = delegate.table(1)
@@ -124,12 +139,15 @@ class _Program:
         if kind != TENSOR:
             raise ValueError(f"value {number} is no tensor")
         name = f"value{number}"
-        constant = value.number(5, "<I") > 0 and not value.place(6)
+        where = value.table(6)
+        constant = value.number(5, "<I") > 0 and where is None
+        if where is not None:
+            self.places[name] = tuple(where.number(k, "<I") for k in range(3))
         self.tensors[name] = Tensor(name, value.numbers(2), KINDS.get(value.number(0, "<b"), ""), constant)
         return name
 
     def _kernel(self, kind: str, args: tuple[int, ...]) -> None:
-        """A kernel of ExecuTorch's own: all it works with, what it makes last."""
+        """A kernel of ExecuTorch's own: what it reads, what it makes, and the same once more, as it gives it back."""
         named = []
         for k in args:
             which, value = self.values[k]
@@ -137,12 +155,13 @@ class _Program:
                 named.append(self._tensor(k))
             elif which in TENSOR_LISTS:
                 named += [self._tensor(i) for i in value.numbers(0) if i >= 0]
-        out, kind = named[-1], kind.removeprefix("aten::")
-        ins = tuple(n for n in named if n != out)
+        many = next((n for n in range(len(named) // 2, 0, -1) if named[-n:] == named[-2 * n : -n]), 1)
+        outs, kind = tuple(named[-many:]), kind.removeprefix("aten::")
+        ins = tuple(n for n in named if n not in outs)
         shapes = [self.tensors[n].shape for n in ins]
         turned = kind == "convolution" and self.values[args[6]][1].number(0, "<?")
-        macs = _macs_of_kernel("transposed" if turned else kind, shapes, self.tensors[out].shape)
-        self.operators.append(Operator(out, kind, ins, (out,), macs))
+        macs = _macs_of_kernel("transposed" if turned else kind, shapes, self.tensors[outs[0]].shape)
+        self.operators.append(Operator(outs[0], kind, ins, outs, macs))
 
     def _delegate(self, delegate: _Delegate, args: tuple[int, ...]) -> None:
         """What XNNPACK runs, node by node; its outer values are the program's."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from passerby.runtime.blueprint import Blueprint, Operator
 
 VIEWS = (  # the same bytes
-    "reshape", "flatten", "squeeze", "unsqueeze", "identity", "expanddims", "dropout", "staticreshape",
+    "reshape", "flatten", "squeeze", "unsqueeze", "identity", "expanddims", "dropout", "staticreshape", "view",
 )  # fmt: skip
 IN_PLACE = (  # each element from the one in its place: engines write over what nobody else reads
     "relu", "relu6", "clip", "clamp", "sigmoid", "logistic", "hardsigmoid", "hardswish", "swish", "leakyrelu", "prelu",

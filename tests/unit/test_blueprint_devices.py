@@ -32,6 +32,17 @@ def test_what_executorch_runs_itself_stands_between_what_xnnpack_runs():
     assert kinds.index("MaxPooling2d") < kinds.index("upsample_nearest2d") < kinds.index("Concatenate2")
 
 
+def test_what_is_handed_to_nobody_is_counted_through_its_views():
+    """ExecuTorch's own kernels alone: a matrix product reads its weights turned, and views are no instructions."""
+    costs = costs_of_layers(FILES / "small.portable.pte")
+    assert (costs.parameters, costs.macs) == (PARAMETERS, MACS)
+    kinds = [x.operator for x in costs.layers]
+    assert kinds[kinds.index("cat") : kinds.index("cat") + 3] == ["cat", "view", "permute_copy"]
+    assert {x.memory for x in costs.layers if x.operator == "view"} == {0}
+    pooled = next(x for x in costs.layers if x.operator.startswith("max_pool2d"))
+    assert (pooled.shape, pooled.memory) == ((1, 4, 4, 4), 4 * 4 * 4 * (4 + 8))  # maxima, and where they were
+
+
 def test_an_ml_program_of_half_floats_keeps_half_the_bytes():
     costs = costs_of_layers(FILES / "small.mlpackage")
     assert {x.precision for x in costs.layers if x.macs} == {"float16"}
@@ -88,8 +99,9 @@ def test_a_dlc_is_counted_of_the_graph_that_it_was_made_of(tmp_path, tiny_model)
 
 def test_executorch_writes_today_what_the_kept_files_hold(tmp_path):
     pytest.importorskip("executorch")
-    for name, rounded in (("small.pte", False), ("small.int8.pte", True)):
-        write_pte(tmp_path / name, rounded)
+    for name, how in (("", {}), (".int8", {"rounded": True}), (".portable", {"delegated": False})):
+        name = f"small{name}.pte"
+        write_pte(tmp_path / name, **how)
         assert costs_of_layers(tmp_path / name) == costs_of_layers(FILES / name)
 
 
