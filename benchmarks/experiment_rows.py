@@ -130,6 +130,8 @@ RECORDS = {
     "tiny_again": "gone on with `tiny_taught` in the same way, taught by `head_thawed` (decision 0021): recipe "
     "`head-tiny`",
     "head_revived": "begun from `head` with its constant channels revived (decision 0022); it does not ship",
+    "tiny_revived": "begun from `tiny_again` with its constant channels revived (decisions 0022, 0023): recipe "
+    "`head-tiny`, which ships as the mean of its best and last epoch",
     "aware": "begun from `head`, rounded as INT8 does; stopped in epoch 5 of 5 (decision 0022); it does not ship",
 }
 

@@ -1,6 +1,7 @@
 """head-tiny: heads at a quarter of the cost of `head`; MobileNetV1 0.25 SSD-Lite, 512 x 336, with a map at stride 4.
 
-As `head` is to `head-f38` (docs/decisions/0018 and 0019), at 150 M multiply-adds; taught by `head` (0020, 0021).
+As `head` is to `head-f38` (docs/decisions/0018 and 0019), at 150 M multiply-adds; taught by `head` (0020, 0021); in the
+last stage channels that were constant since ImageNet begin anew (0022, 0023).
 Commands  passerby train head-tiny-f38 --set data.root=DIR
           passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-f38/best.safetensors
               --set optimiser.teacher= --set optimiser.freeze=3 --set run.epochs=40 --out runs/head-tiny-first
@@ -9,9 +10,12 @@ Commands  passerby train head-tiny-f38 --set data.root=DIR
               --set optimiser.teacher= --set run.epochs=30 --out runs/head-tiny-second
           passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-second/best.safetensors
               --set run.epochs=24 --out runs/head-tiny-third
-          passerby train head-tiny --set data.root=DIR      (begins with runs/head-tiny-third)
-          All of head-tiny but the last with --set optimiser.rate=0.001 --set optimiser.box_weight=2
-              --set augment.crop=0.5 --set run.evaluate_every=4
+          The three of head-tiny so far with --set optimiser.box_weight=2 --set augment.crop=0.5
+              --set run.evaluate_every=4
+          passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-third/best.safetensors
+              --set optimiser.rate=7e-4 --set run.epochs=20 --out runs/head-tiny-fourth
+          The four of head-tiny so far with --set model.revive=false --set run.best_by=ap50
+          passerby train head-tiny --set data.root=DIR      (begins with runs/head-tiny-fourth)
           DIR holds scut_head/ (Pascal VOC layout) and weights/mobilenet_v1_w025.safetensors
 """
 
@@ -41,11 +45,12 @@ RECIPE = replace(
         fusion=44,  # the widest that stays under 150 M multiply-adds
         nms="soft",
         nms_iou=0.4,
-        start="runs/head-tiny-third/best.safetensors",
+        start="runs/head-tiny-fourth/best.safetensors",
+        revive=True,
     ),
     augment=replace(F38.augment, crop=0.35),
     optimiser=replace(
-        F38.optimiser, assign="atss", freeze=0, rate=7e-4, box_weight=3.0, teacher="head", teacher_weight=2.0
+        F38.optimiser, assign="atss", freeze=0, rate=1e-3, box_weight=3.0, teacher="head", teacher_weight=2.0
     ),
-    run=Run(epochs=20, batch=16, evaluate_every=2),
+    run=Run(epochs=16, batch=16, evaluate_every=2, best_by="mr2"),
 )
