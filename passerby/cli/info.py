@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from passerby.spec import Layer, ModelSpec
+from passerby.spec import METADATA_KEY, Layer, ModelSpec
 
 if TYPE_CHECKING:
     from passerby.runtime.layer_costs import GraphCosts
 
 
-NOT_RUN = (".pte", ".mlpackage", ".dlc")  # exports that no engine here runs; the spec is beside them as .json
+NOT_RUN = (".pte", ".mlpackage", ".dlc")  # exports that no engine here runs
 
 
 @click.command("info", short_help="Print a model's card, or a recipe's network, and what each layer costs.")
@@ -45,18 +45,22 @@ def command(model: str | None, every: bool, as_json: bool) -> None:
         tell_recipe(model, as_json)
         return
     if Path(model).suffix.lower() in NOT_RUN and Path(model).exists():
-        tell_file(Path(model), spec_beside(Path(model)), every, as_json)
+        tell_file(Path(model), spec_with(Path(model)), every, as_json)
         return
     path = find_model(model)
     tell_file(path, read_spec(path) if is_ours(path) else None, every, as_json)
 
 
-def spec_beside(path: Path) -> ModelSpec | None:
-    """The spec that an export left as .json beside a file; None: another maker's."""
+def spec_with(path: Path) -> ModelSpec | None:
+    """The spec that an export left as .json beside a file, or in a Core ML package; None: another maker's."""
+    from passerby.runtime.blueprint_coreml import read_note
     from passerby.runtime.formats import read_beside
 
     beside = path.with_suffix(".json")
-    return ModelSpec.from_json(read_beside(path), str(beside)) if beside.is_file() else None
+    if beside.is_file():
+        return ModelSpec.from_json(read_beside(path), str(beside))
+    text = read_note(path, METADATA_KEY) if path.suffix.lower() == ".mlpackage" else None
+    return ModelSpec.from_json(text, str(path)) if text else None
 
 
 def tell_file(path: Path, spec: ModelSpec | None, every: bool, as_json: bool) -> None:

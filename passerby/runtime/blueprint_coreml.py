@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from passerby.errors import ModelError
@@ -11,7 +12,8 @@ from passerby.runtime.blueprint import Blueprint, Operator, Tensor, product, tim
 from passerby.runtime.protobuf import read_fields
 
 # Field numbers: Model.proto and MIL.proto of coremltools.
-ML_PROGRAM = 502
+DESCRIPTION, ML_PROGRAM = 2, 502
+METADATA, USER_DEFINED = 100, 100  # of the description, and of its metadata
 KINDS = {
     1: "bool", 10: "float16", 11: "float32", 12: "float64", 13: "bfloat16", 21: "int8", 22: "int16", 23: "int32",
     24: "int64", 25: "int4", 31: "uint8", 32: "uint16", 33: "uint32", 34: "uint64", 35: "uint4", 36: "uint2",
@@ -26,14 +28,32 @@ def read_mlpackage(path: Path) -> Blueprint:
 
     Raises ModelError for a package that cannot be read, is cut short, or holds no ML program (Core ML before 5).
     """
+    with _told(path):
+        return _Reader().read(_model_of(path))
+
+
+def read_note(path: Path, key: str) -> str | None:
+    """A text of a package's user-defined metadata; None where it has none of that name. Raises as `read_mlpackage`."""
+    with _told(path):
+        messages = (m for d in _all(_model_of(path), DESCRIPTION) for m in _all(d, METADATA))
+        texts = (text for m in messages for name, text in _entries(m, USER_DEFINED) if name == key)
+        return next((bytes(text).decode() for text in texts), None)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
     try:
-        manifest = json.loads((path / "Manifest.json").read_text(encoding="utf-8"))
-        item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
-        return _Reader().read(memoryview((path / "Data" / item).read_bytes()))
+        yield
     except OSError as e:
         raise ModelError(f"{path}: cannot be read ({e.strerror or e})") from e
     except (ValueError, IndexError, KeyError, TypeError, StopIteration) as e:
         raise ModelError(f"{path}: holds no ML program of Core ML, or is cut short ({e}); export it again") from e
+
+
+def _model_of(path: Path) -> memoryview:
+    manifest = json.loads((path / "Manifest.json").read_text(encoding="utf-8"))
+    item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
+    return memoryview((path / "Data" / item).read_bytes())
 
 
 class _Reader:

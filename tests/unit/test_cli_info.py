@@ -11,6 +11,7 @@ from device_fixtures import FILES, MACS
 
 from passerby.geometry.layouts import LAYOUTS
 from passerby.runtime import model_file
+from passerby.runtime.protobuf import write_field
 
 NUMBERS = re.compile(r"([\d,]+)\s+([\d,]+)\s+([\d,.]+)$")
 
@@ -202,6 +203,18 @@ def test_of_a_dlc_alone_the_card_and_the_networks_layers_are_printed(cli, refuse
     assert table(out)["sum"][1] == sum(x.macs for x in tiny_spec.layers)
     shutil.copy(tiny_model, tmp_path / "small.onnx")
     assert "counted from small.onnx beside it" in cli("info", path).out
+
+
+def test_a_core_ml_package_brings_its_spec_along(cli, refused, tiny_spec, tmp_path):
+    path = shutil.copytree(FILES / "small.mlpackage", tmp_path / "moved.mlpackage")
+    entry = write_field(1, b"passerby") + write_field(2, tiny_spec.to_json().encode())
+    model = path / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    model.write_bytes(model.read_bytes() + write_field(2, write_field(100, write_field(100, entry))))
+    out = cli("info", path).out
+    assert f"{tiny_spec.name}: head; " in out
+    assert f"threshold {tiny_spec.threshold:g}" in out
+    (path / "Manifest.json").unlink()
+    refused(cli("info", path), 5, "moved.mlpackage: cannot be read")
 
 
 @pytest.mark.parametrize("name", ["small.pte", "small.mlpackage"])
