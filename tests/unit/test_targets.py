@@ -12,6 +12,7 @@ from passerby import Detector
 from passerby.deploy.targets import MAKERS, TARGETS, target_of
 from passerby.deploy.targets.base import Job, need_able
 from passerby.deploy.targets.export import default_out, export_to
+from passerby.deploy.targets.onnx_input import channels_first, turn_late
 from passerby.errors import MissingExtraError, ModelError, OutputError, ParityError, SettingError
 from passerby.runtime.model_file import find_model, read_spec, write_spec
 from passerby.runtime.session import open_engine
@@ -151,6 +152,38 @@ def test_an_int8_model_is_refused_where_it_is_not_taken(tiny_model, tiny_spec, t
     job = Job(tiny_model, tiny_spec.with_(precision="int8"), tmp_path / "x.mlpackage")
     with pytest.raises(SettingError, match="takes float32 models, and tiny is int8; start from the float32 file"):
         need_able("coreml", TARGETS["coreml"], job)
+
+
+def test_pixels_can_be_normalised_before_they_are_turned(tiny_model, make_pixels):
+    import onnx
+    import onnxruntime
+
+    proto = onnx.load(str(tiny_model))
+    pixels = make_pixels(64, 64)[None]
+    before = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"pixels": pixels})
+    assert [n.op_type for n in proto.graph.node if "pixels" in n.input] == ["Transpose"]
+    turn_late(proto)
+    assert [n.op_type for n in proto.graph.node if "pixels" in n.input] == ["Cast"]
+    kinds = {out: n.op_type for n in proto.graph.node for out in n.output}
+    after = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"pixels": pixels})
+    (turn,) = (n for n in proto.graph.node if n.op_type == "Transpose" and list(n.attribute[0].ints) == [0, 3, 1, 2])
+    assert kinds[turn.input[0]] == "Div"
+    assert next(n.op_type for n in proto.graph.node if turn.output[0] in n.input) in ("Conv", "Pad")
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_graph_that_begins_otherwise_stays_as_it_is(tiny_model):
+    import onnx
+
+    def steps():
+        return sorted((n.op_type, *n.input, *n.output) for n in proto.graph.node)
+
+    proto = onnx.load(str(tiny_model))
+    channels_first(proto)
+    before = steps()
+    turn_late(proto)
+    assert steps() == before
 
 
 def test_a_file_that_was_cut_already_is_refused(make, tmp_path, tiny_spec):

@@ -23,6 +23,7 @@ def write_onnx(
     channels_last  whether it takes (1, H, W, 3); else (1, 3, H, W)
     """
     from passerby.deploy.targets import onnx_graph as graph
+    from passerby.deploy.targets.onnx_input import channels_first, take_floats
 
     proto, spec = graph.load_graph(job.model)
     if job.outputs == "raw":
@@ -32,9 +33,9 @@ def write_onnx(
     if job.free:
         graph.free_batch(proto)
     if not bytes_in:
-        graph.take_floats(proto)
+        take_floats(proto)
     if not channels_last:
-        graph.channels_first(proto)
+        channels_first(proto)
     if convolutions:
         from passerby.deploy.quantise.arrange import to_convolutions
 

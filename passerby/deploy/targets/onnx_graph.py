@@ -1,4 +1,4 @@
-"""Our ONNX graphs taken apart: cut back to raw outputs, made for any batch, given suppression, made to take floats."""
+"""Our ONNX graphs taken apart: cut back to raw outputs, made for any batch, given suppression."""
 
 from __future__ import annotations
 
@@ -181,44 +181,6 @@ def free_batch(proto: Proto) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
     del proto.graph.value_info[:]
     prune(proto)
-
-
-def take_floats(proto: Proto) -> None:
-    """Let a graph take pixels as float32 0..255 instead of bytes, for tools that know no bytes: its Cast is dropped.
-
-    Raises ModelError where its input is not cast.
-    """
-    from onnx import TensorProto, helper
-
-    port = proto.graph.input[0]
-    port.type.tensor_type.elem_type = TensorProto.FLOAT
-    casts = [n for n in proto.graph.node if n.op_type == "Cast"]
-    if len(casts) != 1 or helper.get_attribute_value(casts[0].attribute[0]) != TensorProto.FLOAT:
-        raise ModelError(f"{port.name}: the graph does not cast its input to float32 once; export the model again")
-    cast = casts[0]
-    for node in proto.graph.node:
-        node.input[:] = [cast.input[0] if i == cast.output[0] else i for i in node.input]
-    proto.graph.node.remove(cast)
-    del proto.graph.value_info[:]
-
-
-def channels_first(proto: Proto) -> None:
-    """Let a graph take (1, 3, H, W) instead of (1, H, W, 3): the Transpose that it begins with is dropped.
-
-    Raises ModelError where it does not begin with one.
-    """
-    port = proto.graph.input[0]
-    first = [n for n in proto.graph.node if port.name in n.input]
-    if len(first) != 1 or first[0].op_type != "Transpose":
-        raise ModelError(f"{port.name}: the graph does not begin with a Transpose; export the model again")
-    for node in proto.graph.node:
-        node.input[:] = [port.name if i == first[0].output[0] else i for i in node.input]
-    proto.graph.node.remove(first[0])
-    sides = port.type.tensor_type.shape.dim
-    height, width, channels = (d.dim_value for d in list(sides)[1:])
-    for side, length in zip(sides, (1, channels, height, width), strict=True):
-        side.dim_value = length
-    del proto.graph.value_info[:]
 
 
 def prune(proto: Proto) -> None:

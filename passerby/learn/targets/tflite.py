@@ -20,7 +20,7 @@ def make_tflite(job: Job) -> Made:
 
     Raises ModelError where litert-torch fails.
     """
-    module, pixels, spec = module_of(job, whole_weights=True)
+    module, pixels, spec = module_of(job, whole_weights=True, normalise_last=True)
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")  # of the converter's own libraries
         import litert_torch
