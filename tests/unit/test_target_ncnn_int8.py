@@ -84,6 +84,26 @@ def test_without_rounding_a_graph_answers_as_before_within_its_steps(tiny_int8, 
     assert np.abs(plain - int8).mean() < np.abs(whole - int8).mean() + 1e-3
 
 
+def test_what_is_rounded_twice_is_cut_twice():
+    import onnxruntime
+
+    make = onnx.helper.make_node
+    how = {"s": np.float32(0.1), "z": np.uint8(0), "t": np.float32(0.05), "u": np.uint8(55)}
+    nodes = [
+        make("Neg", ["x"], ["n"]), make("QuantizeLinear", ["n", "s", "z"], ["q"]),
+        make("DequantizeLinear", ["q", "s", "z"], ["d"]), make("QuantizeLinear", ["d", "t", "u"], ["r"]),
+        make("DequantizeLinear", ["r", "t", "u"], ["y"]),
+    ]  # fmt: skip
+    ports = [onnx.helper.make_tensor_value_info(name, 1, (5,)) for name in "xy"]
+    stored = [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in how.items()]
+    graph = onnx.helper.make_graph(nodes, "twice", ports[:1], ports[1:], stored)
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    assert to_float(proto) == []
+    x = np.float32([3, 0.02, -4.56, -9.7, -40])
+    (y,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(y, np.clip(np.clip(-x, 0, 25.5), -2.75, 10), rtol=1e-6)
+
+
 def test_maps_are_cut_where_their_integers_end(tiny_int8):
     proto = onnx.load(str(tiny_int8))
     stored = {i.name: onnx.numpy_helper.to_array(i) for i in proto.graph.initializer}

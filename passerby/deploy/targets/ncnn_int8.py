@@ -80,8 +80,9 @@ def to_float(proto: Any) -> list[Rounded]:
             every = np.broadcast_to(scales, len(integers)).astype(np.float32)
             found.append(Rounded(values, integers, every, reach[node.input[0]]))
     kept = [n for n in proto.graph.node if n.op_type not in ("QuantizeLinear", "DequantizeLinear")]
-    for node in kept:
-        node.input[:] = [names.get(i, i) for i in node.input]
+    for node in (*kept, *cuts.values()):
+        while any(i in names for i in node.input):  # what was rounded may be rounded again
+            node.input[:] = [names.get(i, i) for i in node.input]
     outputs = [o.name for o in proto.graph.output if o.name in names]
     same = [helper.make_node("Identity", [names[name]], [name], name) for name in outputs]
     del proto.graph.node[:]
