@@ -25,6 +25,8 @@ class Settings:
     near_unsure  the same in the second round
     reach    widths (heights) from where a box was thought to be at which nothing is left of `nearness`; what the
              filter does not know is added
+    fresh    share of its `nearness` that counts of one that was not told of yet, where others want the same detection:
+             a second box on somebody would else take his detections, and his number with them
     confirm  frames in a row in which a new one must be seen before it is told of
     surer    what its best score must have reached before it is told of: share of the way from `sure` to 1. The frames
              of one false alarm err alike, so its number of frames proves little
@@ -36,6 +38,7 @@ class Settings:
     near: float = 0.2
     near_unsure: float = 0.5
     reach: float = 0.7
+    fresh: float = 0.5
     confirm: int = 2
     surer: float = 0.15
     keep: float = 1.5
@@ -47,6 +50,8 @@ class Settings:
                 raise SettingError(f"tracking: {name} is {getattr(self, name)}, want 0 to 1")
         if self.unsure > self.sure:
             raise SettingError(f"tracking: unsure is {self.unsure}, over sure ({self.sure})")
+        if not 0 < self.fresh <= 1:
+            raise SettingError(f"tracking: fresh is {self.fresh}, want over 0, at most 1")
         if self.reach <= 0 or self.confirm < 1 or self.keep < 0:
             raise SettingError("tracking: reach must be over 0, keep not under 0, confirm not under 1")
 
@@ -142,7 +147,9 @@ class Tracker:
             return []
         near = nearness(self.motion, rows, found.boxes[columns], self.settings.reach)
         near[self.labels[rows][:, None] != found.labels[columns][None, :]] = 0
-        return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near, least)]
+        near[near < least] = 0
+        near[self.ids[rows] == 0] *= self.settings.fresh
+        return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near)]
 
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
         """New identities of the detections `columns`; those of the very first frame need no confirming."""

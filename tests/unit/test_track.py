@@ -128,6 +128,19 @@ def test_what_is_never_seen_surely_is_not_told_however_long_it_stays():
     assert told(shoulder(*alarm, 0.44, 0.45, 0.36, 0.2)) == [0] * 25 + [1] * 3
 
 
+@pytest.mark.parametrize(("fresh", "ids"), [(0.5, [[1], [1], [1]]), (1.0, [[1], [1], []])])
+def test_a_second_box_on_somebody_does_not_take_his_detections(fresh, ids):
+    """A box on head and shoulders, not sure enough to be told of, fits the next detection better than the head did."""
+    head, both = [100, 100, 120, 126], [100, 108, 124, 140]
+    frames = [([head], [0.9]), ([head, both], [0.8, 0.45]), ([[100, 106, 123, 137]], [0.46])]
+    tracker = Tracker(Settings(fresh=fresh))
+    told = [
+        tracker(Detections(np.float32(b), np.float32(s), np.zeros(len(b), np.int64), ("head",)), 0.1 * k).ids.tolist()
+        for k, (b, s) in enumerate(frames)
+    ]
+    assert told == ids
+
+
 def test_numbers_are_given_to_those_who_are_told_of_only():
     truth, found, times = sequence([walk((20, 100), (10, 0)), walk((20, 200), (10, 0), begin=4.0)], alarms=1.0, seed=3)
     tracker = Tracker()
@@ -195,6 +208,7 @@ def test_time_must_rise_and_settings_be_in_range():
         {"confirm": 0},
         {"keep": -1},
         {"reach": 0.0},
+        {"fresh": 0.0},
         {"surer": 2},
     ):
         with pytest.raises(SettingError, match="tracking:"):
