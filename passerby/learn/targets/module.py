@@ -24,7 +24,7 @@ def module_of(
 
     bytes_in        whether it takes uint8; else float32, 0..255, for runtimes that know no bytes
     whole_weights   of an INT8 model: `signed.to_signed`
-    normalise_last  whether pixels are normalised with their channels last: `onnx_graph.turn_late`
+    normalise_last  whether pixels are normalised with their channels last: `onnx_input.turn_late`
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "net.onnx"
