@@ -14,11 +14,12 @@ Sides = tuple[int, ...]  # of a blob, the slowest first: (c, h, w), (h, w) or (w
 Facts = dict[int, list[float]]
 
 MAGIC = "7767517"
-HALF, INT8 = 0x01306B47, 0x000D4B38  # the word before a layer's weights, which says how they are stored
-STORED = {HALF: "float16", INT8: "int8"}  # else float32
+INT8 = 0x000D4B38
+STORED = {0x01306B47: "float16", INT8: "int8"}  # the word before a layer's weights; else float32
 SAME = (-233, -234)  # paddings that keep ceil(side / stride)
-WEIGHING = {"Convolution": (6, 0, 5), "ConvolutionDepthWise": (6, 0, 5), "InnerProduct": (2, 0, 1)}  # facts: how many
-# weights, outputs, and whether there is a bias
+WEIGHING = {  # facts that say how many weights, how many outputs, and whether there is a bias
+    "Convolution": (6, 0, 5), "ConvolutionDepthWise": (6, 0, 5), "InnerProduct": (2, 0, 1),
+}  # fmt: skip
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))  # of Permute: sides (c, h, w) from which
 
 

@@ -197,7 +197,8 @@ class _Program:
 def _macs_of_kernel(kind: str, shapes: list[Sides], out: Sides) -> int | None:
     """Output elements times the inputs that each is a sum of; weights (O, I, h, w), transposed (I, O, h, w)."""
     if kind in ("convolution", "transposed"):
-        return times(product(out if kind == "convolution" else shapes[0]), product((shapes[1] or ())[1:]))
+        weights = shapes[1]
+        return times(product(out if kind == "convolution" else shapes[0]), product(weights[1:]) if weights else None)
     if kind in ("mm", "bmm", "addmm"):
         first = shapes[1 if kind == "addmm" else 0]
         return times(product(out), first[-1] if first else None)

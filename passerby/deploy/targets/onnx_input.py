@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from passerby.deploy.targets.onnx_graph import Proto, prune, sort_nodes
@@ -52,23 +54,28 @@ def turn_late(proto: Proto) -> None:
     from onnx import numpy_helper
 
     stored = {i.name: numpy_helper.to_array(i) for i in proto.graph.initializer}
-    turns = [n for n in proto.graph.node if proto.graph.input[0].name in n.input and n.op_type == "Transpose"]
-    for turn in turns[:1]:
-        while True:
-            out = turn.output[0]
-            readers = [n for n in proto.graph.node if out in n.input]
-            others = [i for n in readers for i in n.input if i != out]
-            plain = all(i in stored and stored[i].ndim in (0, 4) for i in others)
-            if len(readers) != 1 or readers[0].op_type not in ("Cast", "Sub", "Add", "Mul", "Div") or not plain:
-                break
-            (node,) = readers
-            for name in others:
-                if stored[name].ndim == 4 and f"{name}_last" not in stored:
-                    stored[f"{name}_last"] = np.ascontiguousarray(stored[name].transpose(0, 2, 3, 1))
-                    proto.graph.initializer.append(numpy_helper.from_array(stored[f"{name}_last"], f"{name}_last"))
-            last = [f"{i}_last" if i in others and stored[i].ndim == 4 else i for i in node.input]
-            node.input[:] = [turn.input[0] if i == out else i for i in last]
-            turn.output[0], node.output[0] = node.output[0], f"{node.output[0]}_last"
-            turn.input[0] = node.output[0]
+    turn = next((n for n in proto.graph.node if proto.graph.input[0].name in n.input), None)
+    if turn is None or turn.op_type != "Transpose":
+        return
+    while (node := _plain_reader(proto, turn.output[0], stored)) is not None:
+        for k, name in enumerate(node.input):
+            if name == turn.output[0]:
+                node.input[k] = turn.input[0]
+            elif stored[name].ndim == 4:
+                node.input[k] = last = f"{name}_last"
+                if last not in stored:
+                    stored[last] = np.ascontiguousarray(stored[name].transpose(0, 2, 3, 1))
+                    proto.graph.initializer.append(numpy_helper.from_array(stored[last], last))
+        turn.output[0], node.output[0] = node.output[0], f"{node.output[0]}_last"
+        turn.input[0] = node.output[0]
     sort_nodes(proto)
     prune(proto)
+
+
+def _plain_reader(proto: Proto, name: str, stored: dict[str, Any]) -> Any:
+    """What alone reads a map, and works on each of its channels alone; None where something else does."""
+    readers = [n for n in proto.graph.node if name in n.input]
+    if len(readers) != 1 or readers[0].op_type not in ("Cast", "Sub", "Add", "Mul", "Div"):
+        return None
+    plain = all(i in stored and stored[i].ndim in (0, 4) for i in readers[0].input if i != name)
+    return readers[0] if plain else None
