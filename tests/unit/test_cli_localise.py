@@ -192,6 +192,55 @@ def test_a_detector_prelabels_too(cli, tiny_model, put, tmp_path):
     assert load_data("voc:new", (), tmp_path).objects() > 0
 
 
+JUDGE = """
+import numpy as np
+from passerby import Detections
+
+def judge(picture):
+    boxes = np.array([[0, 0, 24, 64], [30, 0, 34, 8], [1, 1, 3, 3]], np.float32)
+    return Detections(boxes, np.array([0.9, 0.2, 0.05], np.float32), np.zeros(3, np.int64), ("person",))
+"""
+
+
+def test_a_second_detector_confirms_and_what_is_open_is_not_judged(cli, red_model, put, tmp_path):
+    put("in/a.png", LEFT, RIGHT)
+    put("in/b.png")
+    (tmp_path / "judge.py").write_text(JUDGE)
+    shared = ("--confirm", "judge.py:judge", "--format", "coco", *ENGINE)
+    ran = cli("prelabel", red_model, "in", "--to", "new", *shared)
+    assert ran.code == 0, ran.err
+    # a: left is sure in both, right only in the model; b: both of the judge's are nobody's of the model
+    assert "2 pictures, 1 boxes as coco, 3 regions that are not judged, 1 in which nothing was found" in ran.err
+    got = {s.name: s.truth for s in load_data("coco:new", (), tmp_path)}
+    assert got["a"].ignore.tolist() == [False, True]
+    assert got["b"].ignore.tolist() == [True, True]
+    np.testing.assert_allclose(got["a"].boxes[1], [30, 0, 34, 8])
+    facts = json.loads((tmp_path / "new/prelabel.json").read_text())
+    assert (facts["confirmed_by"], facts["sure"], facts["min_score"]) == ("judge.py:judge", 0.5, 0.05)
+    ran = cli("prelabel", red_model, "in", "--to", "strict", *shared, "--sure", 0.95)
+    assert "2 pictures, 0 boxes as coco, 4 regions" in ran.err
+
+
+def test_owners_without_a_thing_are_not_judged(cli, refused, red_model, put, tmp_path):
+    put("in/a.png", LEFT)
+    images = [{"id": 1, "file_name": "a.png", "width": 64, "height": 64}]
+    rows = [(0, 0, 30, 64), (40, 0, 20, 64)]
+    objects = [{"id": k, "image_id": 1, "category_id": 1, "bbox": list(b)} for k, b in enumerate(rows)]
+    document = {"images": images, "annotations": objects, "categories": [{"id": 1, "name": "anybody"}]}
+    (tmp_path / "people.json").write_text(json.dumps(document))
+    put("images/a.png", LEFT)
+    words = ("--format", "coco", "--owners", "coco:people.json", *ENGINE)
+    ran = cli("prelabel", red_model, "images", "--to", "new", *words)
+    assert "1 pictures, 1 boxes as coco, 1 regions that are not judged" in ran.err
+    (sample,) = load_data("coco:new", (), tmp_path)
+    np.testing.assert_allclose(sample.truth.boxes[sample.truth.ignore], [[40, 0, 60, 64]])
+    refused(cli("prelabel", red_model, "in", "--to", "x", *words), 4, "has no box in any of these pictures")
+    refused(cli("prelabel", red_model, "in", "--to", "x", "--format", "coco", "--sure", 0.5), 2, "is of --confirm")
+    lone = ("prelabel", red_model, "in", "--to", "x", "--format", "coco", "--confirm", red_model)
+    refused(cli(*lone, "--sure", 0.01), 2, "want a score from 0.1")
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("model", ["red_model", "tiny_model"])
 def test_explain_writes_a_picture_wider_than_two(cli, request, put, tmp_path, model):
     put("in/a.png", LEFT)
