@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,6 +88,12 @@ def read_boxes(sources: tuple[str, ...], recipe: Recipe, field: str, tell: Telle
     """One field of `recipe.data` read and joined. Raises SettingError and DataError naming it."""
     if not sources:
         raise SettingError(f"data.{field} is empty; name a data set, e.g. --set data.{field}=voc:scut_head#train_B")
+    for before, source in pairwise(sources):
+        if "#" in before and ":" not in source and not (Path(recipe.data.root) / source).exists():
+            raise SettingError(
+                f"data.{field}: a comma ends a data set, so '{source}' was read as one; "
+                f"for several splits of a set write --set 'data.{field}=[\"{before},{source}\"]'"
+            )
     classes = classes_of(recipe)
     parts = [load_boxes(s, classes, recipe.data.root) for s in sources]
     for part in parts:

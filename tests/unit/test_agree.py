@@ -72,7 +72,7 @@ def test_nothing_of_both_is_nothing():
 
 def test_owners_in_which_no_middle_lies():
     owners = np.array([(0, 0, 40, 90), (50, 0, 90, 90), (0, 200, 10, 220)], np.float32)
-    things = np.array([(10, 0, 30, 20), (35, 0, 47, 20)], np.float32)  # the second one's middle is between the first two
+    things = np.array([(10, 0, 30, 20), (35, 0, 47, 20)], np.float32)  # the second middle lies between two owners
     assert without(owners, things).tolist() == owners[1:].tolist()
     assert without(owners, np.zeros((0, 4), np.float32)).tolist() == owners.tolist()
     assert without(np.zeros((0, 4), np.float32), things).shape == (0, 4)

@@ -154,3 +154,9 @@ def test_pictures_of_a_data_set_are_put_through_both(cli, checkpoint, make_voc):
 
 def test_a_data_set_to_check_with_that_is_missing_is_one_line(cli, refused, checkpoint):
     refused(cli("export", checkpoint, "--check", "voc:gone#val"), 4, "'voc:gone#val': no such file or folder")
+
+
+def test_splits_cut_at_their_comma_are_told_of_with_the_way_to_write_them(cli, refused, recipe):
+    pytest.importorskip("torch")
+    words = "a comma ends a data set, so 'train_B' was read as one", "'data.train=[\"voc:heads#train_A,train_B\"]'"
+    refused(cli("train", recipe, "--set", "data.train=voc:heads#train_A,train_B"), 2, *words)
