@@ -62,7 +62,7 @@ def pages() -> dict[Path, str]:
     of_experiments = result("experiments") if (ROOT / "benchmarks" / "results" / "experiments.json").exists() else None
     blocks["experiments"] = experiment_tables.experiments(of_experiments)
     blocks |= {"experiment-records": experiment_tables.records(of_experiments), "suppression": timing("suppression")}
-    blocks |= {name: timing(name) for name in ("tiles", "curve", "targets_speed", "false_alarms")}
+    blocks |= {name: timing(name) for name in ("tiles", "curve", "targets_speed", "false_alarms", "elsewhere")}
     blocks |= {"quantise": deploy_tables.quantised(), "certificates": deploy_tables.certificates()}
     blocks |= {"blood_cells": blood_cells(), "networks": networks(), "compare": timing("compare")}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
@@ -226,6 +226,7 @@ def models() -> str:
     from passerby.runtime.model_file import read_spec, shipped_models
 
     measured = {row["model"]: row["AP50"] for row in rows_of("curve")}
+    measured |= {r["model"]: r["AP50 of persons"] for r in rows_of("elsewhere") if r["AP50 of persons"] != "-"}
     rows = ["| model | finds | network, input | multiply-adds | AP50 | file |", "|---" * 6 + "|"]
     for name, path in shipped_models().items():
         spec = read_spec(path)
