@@ -139,23 +139,19 @@ class EpochOrder(Sampler[list[Key]]):
     samples  number of pictures
     empty    the numbers of those without objects
     share    of an epoch that pictures without objects make up: all with objects are shown once, the others are drawn,
-             none again before each had its turn; under 0: every picture is shown once
+             none again before each had its turn; under 0: every picture is shown once. Where none is without, a recipe
+             that asks for some is still of use: none is shown, and `told` says so
 
-    Raises SettingError where a batch or the share cannot be filled.
+    Raises SettingError where a batch cannot be filled.
     """
 
     def __init__(self, samples: int, batch: int, seed: int, empty: Sequence[int] = (), share: float = -1.0) -> None:
         self.batch, self.seed, self.epoch = batch, seed, 0
-        self.empty, self.drawn = np.asarray(empty, np.int64), 0
+        self.empty, self.drawn, self.lacking = np.asarray(empty, np.int64), 0, share > 0 and not len(empty)
         self.always = np.arange(samples)
         if share >= 0:
             self.always = np.setdiff1d(self.always, self.empty)
-            self.drawn = round(len(self.always) * share / (1 - share))
-        if self.drawn and not len(self.empty):
-            raise SettingError(
-                f"data.negative_share={share:g} but no training picture is without objects; "
-                "add some, e.g. folder:PATH to data.train, or set -1"
-            )
+            self.drawn = round(len(self.always) * share / (1 - share)) if len(self.empty) else 0
         self.shown = len(self.always) + self.drawn
         if self.shown < batch:
             raise SettingError(
@@ -185,6 +181,11 @@ class EpochOrder(Sampler[list[Key]]):
 
     def told(self) -> str:
         """What an epoch shows, in words."""
+        if self.lacking:
+            return (
+                f"an epoch: {len(self.always)} pictures, all with objects; data.negative_share asks for some without: "
+                "add them to data.train, e.g. folder:PATH"
+            )
         few = ": too few, so some are shown more than once" if self.drawn > len(self.empty) else ""
         return f"an epoch: {len(self.always)} pictures with objects, {self.drawn} of {len(self.empty)} without{few}"
 

@@ -82,12 +82,14 @@ def test_one_shown_twice_in_an_epoch_is_two_pictures(heads_voc, make_recipe):
     assert data[keys[0]].pixels.numpy().tobytes() == found[0]
 
 
-def test_a_share_without_any_such_picture_is_an_error_with_the_cure():
-    with pytest.raises(
-        SettingError, match=r"data\.negative_share=0\.2 but no training picture is without objects; add"
-    ):
-        EpochOrder(10, 2, 0, [], 0.2)
-    assert len(EpochOrder(10, 2, 0, [], 0.0)) == 5
+def test_a_share_without_any_such_picture_shows_none_and_says_what_is_lacking():
+    order = EpochOrder(10, 2, 0, [], 0.2)
+    assert sorted(k for batch in order for _, k in batch) == list(range(10))
+    assert order.told() == (
+        "an epoch: 10 pictures, all with objects; data.negative_share asks for some without: "
+        "add them to data.train, e.g. folder:PATH"
+    )
+    assert EpochOrder(10, 2, 0, [], 0.0).told() == "an epoch: 10 pictures with objects, 0 of 0 without"
 
 
 def test_a_batch_that_an_epoch_cannot_fill_counts_what_is_shown():
