@@ -226,7 +226,7 @@ def models() -> str:
     from passerby.runtime.model_file import read_spec, shipped_models
 
     measured = {row["model"]: row["AP50"] for row in rows_of("curve")}
-    measured |= {r["model"]: r["AP50 of persons"] for r in rows_of("elsewhere") if r["AP50 of persons"] != "-"}
+    measured |= {r["model"]: r["AP50"] for r in rows_of("elsewhere") if r["objects"].endswith(" persons")}
     rows = ["| model | finds | network, input | multiply-adds | AP50 | file |", "|---" * 6 + "|"]
     for name, path in shipped_models().items():
         spec = read_spec(path)
