@@ -21,9 +21,9 @@ Commands  passerby train head-tiny-f38 --set data.root=DIR
           The five so far with --set 'data.train=["voc:scut_head#train_A,train_B"]' --set data.negative_share=-1
           passerby export runs/head-tiny-fifth/best.safetensors --mean runs/head-tiny-fifth/last.safetensors
               --to runs/head-tiny-fifth.onnx
-          passerby train head-tiny --set data.root=DIR
-              --set optimiser.teacher=CHECKPOINT      (the second epoch of the last stage of head)
-          EXPORTLINE
+          passerby train head-tiny --set data.root=DIR --set optimiser.teacher=CHECKPOINT
+              (runs/head/last.safetensors after two epochs of the last stage of head)
+          passerby export runs/head-tiny/best.safetensors
           DIR holds what `head` needs, heads_of_people/ made there, and weights/mobilenet_v1_w025.safetensors
 """
 
@@ -62,5 +62,5 @@ RECIPE = replace(
     optimiser=replace(
         F38.optimiser, assign="atss", freeze=0, rate=1e-3, box_weight=3.0, teacher="head", teacher_weight=2.0
     ),
-    run=Run(epochs=10, batch=16, evaluate_every=1, best_by="mr2"),
+    run=Run(epochs=10, batch=16, evaluate_every=1),
 )
