@@ -67,10 +67,11 @@ def main() -> None:
 
 def with_heads(people):
     """The pictures of people with the heads of the verdicts as what counts."""
-    seen = json.loads((RESULTS / "elsewhere_verdicts.json").read_text())["pictures"]
+    verdicts = json.loads((RESULTS / "elsewhere_verdicts.json").read_text())["pictures"]
     samples = []
     for sample in people:
-        heads, unclear = (np.array(v, np.float32).reshape(-1, 4) for v in seen[sample.path.name].values())
+        seen = verdicts[sample.path.name]
+        heads, unclear = (np.array(seen[k], np.float32).reshape(-1, 4) for k in ("heads", "unclear"))
         boxes = np.concatenate([heads, unclear, without(sample.truth.boxes, heads)])
         samples.append(replace(sample, truth=Truth.of(boxes, ignore=np.arange(len(boxes)) >= len(heads))))
     return replace(people, samples=tuple(samples), labels=("head",))

@@ -56,7 +56,13 @@ def main() -> None:
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     given = parser.parse_args()
     base = load_recipe("head-tiny").set(
-        f"data.root={given.root}", "model.start=head-tiny", "optimiser.teacher=", "run.threads=1", "run.workers=0"
+        f"data.root={given.root}",
+        'data.train=["voc:scut_head#train_A,train_B"]',
+        "data.negative_share=-1",
+        "model.start=head-tiny",
+        "optimiser.teacher=",
+        "run.threads=1",
+        "run.workers=0",
     )
     seed_everything(0)
     keep_memory()

@@ -9,6 +9,7 @@ import runpy
 import types
 import typing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,22 @@ class Data:
     boxes: str = ""  # pooled: JSON of boxes beside class folders, to choose the map's threshold on held-out ones
     cache: str = ""  # folder (from where you are, as --out) for decoded training pictures; "": none
     cache_side: int = 0  # shorter side of cached pictures, pixels; 0: the least at which no part is enlarged for it
+
+    def sources(self, field: str, example: str) -> tuple[str, ...]:
+        """The data sets that `train` or `val` names.
+
+        Raises SettingError where it names none (it says an example), or holds a split that a comma cut off its set.
+        """
+        named: tuple[str, ...] = getattr(self, field)
+        if not named:
+            raise SettingError(f"data.{field} is empty; name a data set, e.g. --set data.{field}={example}")
+        for before, source in pairwise(named):
+            if "#" in before and ":" not in source and not (Path(self.root) / source).exists():
+                raise SettingError(
+                    f"data.{field}: a comma ends a data set, so '{source}' was read as one; "
+                    f"for several splits of a set write --set 'data.{field}=[\"{before},{source}\"]'"
+                )
+        return named
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from passerby.records import Detections, Floats, Pixels, Truth
     from passerby.runtime.detector import Detector
     from passerby.runtime.localiser import Localiser
-    from passerby.runtime.predictor import Predictor
+    from passerby.runtime.predictor import Facts, Predictor
 
 
 @click.command("prelabel", short_help="Write what a model finds as a data set, for correction or training.")
@@ -85,7 +85,7 @@ def command(
         if value is not None and not confirm:
             raise SettingError(f"{option} is of --confirm: name the detector that is to confirm, or leave it out")
     detector = open_model(model, FLOOR if confirm and min_score is None else min_score, engine, threads)
-    judge = Judge.of(confirm, sure, labels, threads, detector.spec.threshold) if confirm else None
+    judge = Judge.of(confirm, sure, labels, threads, detector.spec) if confirm else None
     tally = Tally(skip_empty, judge, owners_of(owners, paths) if owners else None)
     facts = {"model": detector.spec.name, "file": Path(model).name, "min_score": detector.threshold}
     facts |= {"engine": detector.engine_name, "provenance": detector.spec.provenance}
@@ -126,8 +126,11 @@ class Judge:
     shown: float
 
     @classmethod
-    def of(cls, word: str, sure: float | None, labels: str | None, threads: int, shown: float) -> Judge:
-        """That of --confirm and its options. Raises SettingError for a score out of range, and as `open_word` does."""
+    def of(cls, word: str, sure: float | None, labels: str | None, threads: int, first: Facts) -> Judge:
+        """That of --confirm and its options, beside a `first` detector.
+
+        Raises SettingError for a score out of range and where the two have no label in common, and as `open_word` does.
+        """
         from passerby.data.agree import UNSURE
         from passerby.errors import SettingError
         from passerby.runtime.open import open_word, parse_word
@@ -138,7 +141,11 @@ class Judge:
         sure = other.spec.threshold if sure is None else sure
         if not UNSURE <= sure <= 1:
             raise SettingError(f"--sure {sure:g}: want a score from {UNSURE:g}, from where it may be something, to 1")
-        return cls(other, Path(parsed.what).name, sure, shown)
+        if other.spec.labels and not set(other.spec.labels) & set(first.labels):  # a function may not tell its labels
+            raise SettingError(
+                f"--confirm {word}: finds {list(other.spec.labels)}, the model {list(first.labels)}: no label in common"
+            )
+        return cls(other, Path(parsed.what).name, sure, first.threshold)
 
     def settle(self, pixels: Pixels, found: Detections) -> tuple[Detections, Floats]:
         """What of the found is written, and the regions (K, 4) that are not judged."""

@@ -54,15 +54,15 @@ def read(recipe: Recipe, tell: Teller) -> tuple[SampleSet, SampleSet]:
     validates. Raises DataError where a class is missing, or has too few pictures to be divided.
     """
     data = recipe.data
-    train_set = _read(data.train, recipe, "train", tell)
+    train_set = _read("train", recipe, tell)
     boxes = Path(data.root) / data.boxes if data.boxes else None
     if data.val:
-        val_set = _read(data.val, recipe, "val", tell, boxes)
+        val_set = _read("val", recipe, tell, boxes)
     else:
         outputs = _outputs(train_set)
         _need_all(outputs, recipe, f"data.train ({train_set.source})", 2)
         held = hold_out(train_set, outputs, data.val_share, recipe.run.seed, tell)
-        with_boxes = _read(data.train, recipe, "train", None, boxes) if boxes else train_set
+        with_boxes = _read("train", recipe, None, boxes) if boxes else train_set
         val_set = _pick(with_boxes, held)
         train_set = _pick(train_set, ~held)
         tell.line(f"val: {count(val_set)}, {data.val_share:.0%} held out of train by seed {recipe.run.seed}")
@@ -73,11 +73,8 @@ def read(recipe: Recipe, tell: Teller) -> tuple[SampleSet, SampleSet]:
     return train_set, val_set
 
 
-def _read(
-    sources: Sequence[str], recipe: Recipe, field: str, tell: Teller | None, boxes: Path | None = None
-) -> SampleSet:
-    if not sources:
-        raise SettingError(f"data.{field} is empty; name a data set, e.g. --set data.{field}=classes:pictures#train")
+def _read(field: str, recipe: Recipe, tell: Teller | None, boxes: Path | None = None) -> SampleSet:
+    sources = recipe.data.sources(field, "classes:pictures#train")
     classes, root = classes_of(recipe), recipe.data.root
     least = BACKBONES[recipe.model.backbone].strides[-1] if recipe.model.backbone in BACKBONES else 0
     parts = []

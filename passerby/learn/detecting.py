@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +24,7 @@ from passerby.records import SampleSet
 from passerby.runtime.detector import Detector as Predictor
 from passerby.spec import ModelSpec
 
+EXAMPLE = "voc:scut_head#train_B"  # of a data set with boxes
 FLOOR = 0.01  # scores under this are dropped when measuring: Liu et al. 2016, "SSD", section 3
 METRICS = ("average_precision", "miss_rate", "at_threshold")
 BEST_BY = {"ap50": 1, "ap50_11pt": 1, "f1": 1, "mr2": -1, "miss_at_1fppi": -1}
@@ -72,8 +71,8 @@ def check_mixing(how: Augment) -> None:
 
 def read(recipe: Recipe, tell: Teller) -> tuple[SampleSet, SampleSet]:
     """The pictures with boxes that train, and those that validate. Raises DataError where none of them counts."""
-    train_set = read_boxes(recipe.data.train, recipe, "train", tell)
-    val_set = read_boxes(recipe.data.val, recipe, "val", tell)
+    train_set = read_boxes(recipe.data.sources("train", EXAMPLE), recipe, "train", tell)
+    val_set = read_boxes(recipe.data.sources("val", EXAMPLE), recipe, "val", tell)
     if recipe.run.limit:
         train_set = SampleSet(
             train_set.samples[: recipe.run.limit], train_set.labels, train_set.source, train_set.notes
@@ -85,15 +84,7 @@ def read(recipe: Recipe, tell: Teller) -> tuple[SampleSet, SampleSet]:
 
 
 def read_boxes(sources: tuple[str, ...], recipe: Recipe, field: str, tell: Teller) -> SampleSet:
-    """One field of `recipe.data` read and joined. Raises SettingError and DataError naming it."""
-    if not sources:
-        raise SettingError(f"data.{field} is empty; name a data set, e.g. --set data.{field}=voc:scut_head#train_B")
-    for before, source in pairwise(sources):
-        if "#" in before and ":" not in source and not (Path(recipe.data.root) / source).exists():
-            raise SettingError(
-                f"data.{field}: a comma ends a data set, so '{source}' was read as one; "
-                f"for several splits of a set write --set 'data.{field}=[\"{before},{source}\"]'"
-            )
+    """The data sets of one field of `recipe.data`, read and joined. Raises SettingError and DataError."""
     classes = classes_of(recipe)
     parts = [load_boxes(s, classes, recipe.data.root) for s in sources]
     for part in parts:

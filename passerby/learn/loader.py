@@ -151,7 +151,7 @@ class EpochOrder(Sampler[list[Key]]):
         self.always = np.arange(samples)
         if share >= 0:
             self.always = np.setdiff1d(self.always, self.empty)
-            self.drawn = round(len(self.always) * share / (1 - share)) if len(self.empty) else 0
+            self.drawn = 0 if self.lacking else round(len(self.always) * share / (1 - share))
         self.shown = len(self.always) + self.drawn
         if self.shown < batch:
             raise SettingError(

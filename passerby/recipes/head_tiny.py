@@ -14,10 +14,10 @@ Commands  passerby train head-tiny-f38 --set data.root=DIR
           The three of head-tiny so far with --set optimiser.box_weight=2 --set augment.crop=0.5
               --set run.evaluate_every=4
           passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-third/best.safetensors
-              --set optimiser.rate=7e-4 --set run.epochs=20 --out runs/head-tiny-fourth
-          The four of head-tiny so far with --set model.revive=false --set run.best_by=ap50
+              --set optimiser.rate=7e-4 --set run.epochs=20 --set run.evaluate_every=2 --out runs/head-tiny-fourth
+          The four of head-tiny so far with --set model.revive=false
           passerby train head-tiny --set data.root=DIR --set model.start=runs/head-tiny-fourth/best.safetensors
-              --set run.epochs=16 --set run.evaluate_every=2 --out runs/head-tiny-fifth
+              --set run.epochs=16 --set run.evaluate_every=2 --set run.best_by=mr2 --out runs/head-tiny-fifth
           The five so far with --set 'data.train=["voc:scut_head#train_A,train_B"]' --set data.negative_share=-1
           passerby export runs/head-tiny-fifth/best.safetensors --mean runs/head-tiny-fifth/last.safetensors
               --to runs/head-tiny-fifth.onnx

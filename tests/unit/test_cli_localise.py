@@ -241,6 +241,13 @@ def test_owners_without_a_thing_are_not_judged(cli, refused, red_model, put, tmp
     assert not (tmp_path / "x").exists()
 
 
+def test_a_second_detector_of_other_things_is_refused(cli, refused, red_model, tiny_model, put, tmp_path):
+    put("in/a.png", LEFT)
+    ran = cli("prelabel", red_model, "in", "--to", "x", "--format", "coco", "--confirm", tiny_model)
+    refused(ran, 2, "the model ['person']: no label in common")
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("model", ["red_model", "tiny_model"])
 def test_explain_writes_a_picture_wider_than_two(cli, request, put, tmp_path, model):
     put("in/a.png", LEFT)
