@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from passerby.errors import SettingError
 from passerby.geometry.anchors import shape_iou
-from passerby.geometry.boxes import Floats, to_centres
+from passerby.geometry.boxes import Floats, area, intersection, to_centres
 from passerby.geometry.pairing import pair_up
 from passerby.records import Detections, Ints
 from passerby.track.motion import Motion, Noise
@@ -25,6 +25,9 @@ class Settings:
     near_unsure  the same in the second round
     reach    widths (heights) from where a box was thought to be at which nothing is left of `nearness`; what the
              filter does not know is added
+    part     an unsure box of which this share lies in a stronger one, or that covers this share of it, shows what that
+             one shows: it is nobody's unless the stronger one is somebody else's. Detectors leave such boxes where they
+             are in doubt, and one of them may look more like somebody's last box than the right one does
     fresh    share of its `nearness` that counts of one that was not told of yet, where others want the same detection:
              a second box on somebody would else take his detections, and his number with them
     confirm  frames in a row in which a new one must be seen before it is told of
@@ -38,6 +41,7 @@ class Settings:
     near: float = 0.2
     near_unsure: float = 0.5
     reach: float = 0.7
+    part: float = 0.8
     fresh: float = 0.5
     confirm: int = 2
     surer: float = 0.15
@@ -50,8 +54,9 @@ class Settings:
                 raise SettingError(f"tracking: {name} is {getattr(self, name)}, want 0 to 1")
         if self.unsure > self.sure:
             raise SettingError(f"tracking: unsure is {self.unsure}, over sure ({self.sure})")
-        if not 0 < self.fresh <= 1:
-            raise SettingError(f"tracking: fresh is {self.fresh}, want over 0, at most 1")
+        for name in ("part", "fresh"):
+            if not 0 < getattr(self, name) <= 1:
+                raise SettingError(f"tracking: {name} is {getattr(self, name)}, want over 0, at most 1")
         if self.reach <= 0 or self.confirm < 1 or self.keep < 0:
             raise SettingError("tracking: reach must be over 0, keep not under 0, confirm not under 1")
 
@@ -101,9 +106,15 @@ class Tracker:
         sure = np.flatnonzero(found.scores >= how.sure)
         unsure = np.flatnonzero((found.scores < how.sure) & (found.scores >= how.unsure))
         pairs = self._match(np.arange(len(self.ids)), found, sure, how.near)
-        left = self.seen == before  # who was in sight; the others may only be found again by sure detections
-        left[[row for row, _ in pairs]] = False
-        pairs += self._match(np.flatnonzero(left), found, unsure, how.near_unsure)
+        # only those who were in sight: the others may be found again by sure detections alone
+        parts = part_of(found, unsure, how.part)
+        alone = ~parts.any(axis=1)
+        pairs += self._match(self._left(before, pairs), found, unsure[alone], how.near_unsure)
+        if not alone.all():
+            nobodys = np.ones(len(found), bool)
+            nobodys[[column for _, column in pairs]] = False
+            rest = unsure[~alone & ~(parts & nobodys).any(axis=1)]
+            pairs += self._match(self._left(before, pairs), found, rest, how.near_unsure)
         rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
         self.motion.correct(rows, found.boxes[columns])
         self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
@@ -121,6 +132,12 @@ class Tracker:
         told = replace(found[columns[order]], ids=self.ids[rows[order]])
         self._forget(time)
         return told
+
+    def _left(self, before: float | None, pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
+        """Who was in sight in the frame before and is in none of the pairs."""
+        left = self.seen == before
+        left[[row for row, _ in pairs]] = False
+        return np.flatnonzero(left)
 
     def _name(self, found: Detections, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         """Give numbers to those of `rows` who are told of for the first time."""
@@ -173,6 +190,18 @@ class Tracker:
         self.motion.keep(kept)
         for name in ("ids", "labels", "hits", "seen", "best", "first"):
             setattr(self, name, getattr(self, name)[kept])
+
+
+def part_of(found: Detections, columns: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Of which detections of its class each of `columns` (N,) shows part, or the whole of a part: (N, M) of all M.
+
+    Those of a higher score of which `share` of the smaller one's area lies in the other.
+    """
+    sizes = area(found.boxes)
+    smaller = np.minimum(sizes[columns, None], sizes[None])
+    shared = intersection(found.boxes[columns], found.boxes) >= share * smaller
+    higher = found.scores[columns, None] < found.scores[None]
+    return np.asarray(shared & higher & (found.labels[columns, None] == found.labels[None]))
 
 
 def nearness(motion: Motion, rows: NDArray[np.int64], boxes: Floats, reach: float) -> NDArray[np.float64]:

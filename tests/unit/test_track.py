@@ -141,6 +141,38 @@ def test_a_second_box_on_somebody_does_not_take_his_detections(fresh, ids):
     assert told == ids
 
 
+def frames_told(frames, settings=None):
+    """The boxes told of in each frame, of frames of (boxes, scores), a tenth of a second apart."""
+    tracker, told = Tracker(settings), []
+    for k, (boxes, scores) in enumerate(frames):
+        found = Detections(np.float32(boxes), np.float32(scores), np.zeros(len(boxes), np.int64), ("head",))
+        seen = tracker(found, 0.1 * k)
+        told.append({int(i): b.astype(int).tolist() for i, b in zip(seen.ids, seen.boxes, strict=True)})
+    return told
+
+
+@pytest.mark.parametrize(
+    ("scores", "part", "goes_on"),
+    [
+        ((0.35, 0.12), 0.8, "whole"),
+        ((0.12, 0.35), 0.8, "inner"),
+        ((0.35, 0.12), 1.0, "inner"),  # it sticks out a little, so it counts as somebody's of its own
+    ],
+)
+def test_of_two_faint_boxes_one_in_the_other_the_stronger_goes_on(scores, part, goes_on):
+    """The head comes nearer; a box of part of it is more like what it was before than the right one is."""
+    before, boxes = [100, 100, 120, 126], {"inner": [101, 96, 121, 122], "whole": [97, 97, 125, 131]}
+    frames = [([before], [0.9]), ([before], [0.9]), ([boxes["whole"], boxes["inner"]], scores)]
+    assert frames_told(frames, Settings(part=part))[2] == {1: boxes[goes_on]}
+
+
+def test_a_faint_box_before_a_stronger_one_that_is_somebody_elses_goes_on():
+    """A child before its mother: his box lies in hers, she is sure, he is not for a while."""
+    mother, child = [100, 100, 160, 260], [115, 180, 145, 258]
+    frames = [([mother, child], [0.9, 0.8])] * 2 + [([mother, child], [0.9, 0.2])] * 5
+    assert frames_told(frames) == [{1: mother, 2: child}] * 7
+
+
 def test_numbers_are_given_to_those_who_are_told_of_only():
     truth, found, times = sequence([walk((20, 100), (10, 0)), walk((20, 200), (10, 0), begin=4.0)], alarms=1.0, seed=3)
     tracker = Tracker()
@@ -209,6 +241,7 @@ def test_time_must_rise_and_settings_be_in_range():
         {"keep": -1},
         {"reach": 0.0},
         {"fresh": 0.0},
+        {"part": 0.0},
         {"surer": 2},
     ):
         with pytest.raises(SettingError, match="tracking:"):
