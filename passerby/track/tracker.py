@@ -22,7 +22,8 @@ class Settings:
     sure     score from which a detection can begin an identity, and is matched in the first round
     unsure   score from which one can go on with an identity, in the second round
     near     least `nearness` of a match in the first round
-    near_unsure  the same in the second round
+    near_unsure  the same in the second round of a detection with score `unsure`; the surer it is, the less is asked,
+             down to `near` at `sure`
     reach    widths (heights) from where a box was thought to be at which nothing is left of `nearness`; what the
              filter does not know is added
     part     an unsure box of which this share lies in a stronger one, or that covers this share of it, shows what that
@@ -105,16 +106,16 @@ class Tracker:
         self._keep(time - self.seen <= how.keep)  # after an outage nobody is taken for who stood there before
         sure = np.flatnonzero(found.scores >= how.sure)
         unsure = np.flatnonzero((found.scores < how.sure) & (found.scores >= how.unsure))
-        pairs = self._match(np.arange(len(self.ids)), found, sure, how.near)
+        pairs = self._match(np.arange(len(self.ids)), found, sure)
         # only those who were in sight: the others may be found again by sure detections alone
         parts = part_of(found, unsure, how.part)
         alone = ~parts.any(axis=1)
-        pairs += self._match(self._left(before, pairs), found, unsure[alone], how.near_unsure)
+        pairs += self._match(self._left(before, pairs), found, unsure[alone])
         if not alone.all():
             nobodys = np.ones(len(found), bool)
             nobodys[[column for _, column in pairs]] = False
             rest = unsure[~alone & ~(parts & nobodys).any(axis=1)]
-            pairs += self._match(self._left(before, pairs), found, rest, how.near_unsure)
+            pairs += self._match(self._left(before, pairs), found, rest)
         rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
         self.motion.correct(rows, found.boxes[columns])
         self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
@@ -156,16 +157,16 @@ class Tracker:
         limit = self.settings.sure + self.settings.surer * (1 - self.settings.sure)
         return np.asarray((self.ids > 0) | ((self.hits >= self.settings.confirm) & (self.best >= limit)))
 
-    def _match(
-        self, rows: NDArray[np.int64], found: Detections, columns: NDArray[np.int64], least: float
-    ) -> list[tuple[int, int]]:
+    def _match(self, rows: NDArray[np.int64], found: Detections, columns: NDArray[np.int64]) -> list[tuple[int, int]]:
         """Pairs (identity, detection) of one class, largest sum of overlaps."""
         if not (len(rows) and len(columns)):
             return []
-        near = nearness(self.motion, rows, found.boxes[columns], self.settings.reach)
+        how = self.settings
+        near = nearness(self.motion, rows, found.boxes[columns], how.reach)
         near[self.labels[rows][:, None] != found.labels[columns][None, :]] = 0
-        near[near < least] = 0
-        near[self.ids[rows] == 0] *= self.settings.fresh
+        doubt = (how.sure - found.scores[columns]) / max(how.sure - how.unsure, 1e-6)
+        near[near < how.near + (how.near_unsure - how.near) * np.clip(doubt, 0, 1)] = 0
+        near[self.ids[rows] == 0] *= how.fresh
         return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near)]
 
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
