@@ -25,7 +25,12 @@ STEPS, TURNS = 12, 9
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, required=True)
-    recipe = load_recipe("head").set(f"data.root={parser.parse_args().root}")
+    recipe = load_recipe("head").set(
+        f"data.root={parser.parse_args().root}",
+        'data.train=["voc:scut_head#train_A,train_B"]',
+        "data.negative_share=-1",
+        "model.start=head",
+    )
     seed_everything(0)
     keep_memory()
     samples = join([load_data(s, recipe.model.labels, recipe.data.root) for s in recipe.data.train])

@@ -21,13 +21,11 @@ Commands  passerby train head-tiny-f38 --set data.root=DIR
           The five so far with --set 'data.train=["voc:scut_head#train_A,train_B"]' --set data.negative_share=-1
           passerby export runs/head-tiny-fifth/best.safetensors --mean runs/head-tiny-fifth/last.safetensors
               --to runs/head-tiny-fifth.onnx
-          passerby prelabel head "DIR/person_boxes/images/train_*.jpg" --to DIR/heads_of_people --format coco
-              --confirm yolox_n_body_head_hand_post_256x320_float16.tflite --owners coco:DIR/person_boxes#train
-              --engine onnxruntime
-          passerby train head --set data.root=DIR --set model.start=head --set data.negative_share=0.1
-              --set 'data.train=["voc:scut_head#train_A,train_B", "coco:heads_of_people#train",
-              "folder:person_or_not/train/no_person"]' --set run.epochs=12 --set run.evaluate_every=1
-              --out runs/head-wide      (its last.safetensors after two epochs is the teacher)
+          passerby prelabel runs/head-third.onnx "DIR/person_boxes/images/train_*.jpg" --to DIR/heads_of_people
+              --format coco --confirm yolox_n_body_head_hand_post_256x320_float16.tflite
+              --owners coco:DIR/person_boxes#train --engine onnxruntime
+          The first wide stage of recipe `head`, --out runs/head-wide: its last.safetensors after two epochs is the
+              teacher; the teacher of the stages before was what shipped as head then
           passerby train head-tiny --set data.root=DIR --set optimiser.teacher=TEACHER
           passerby export runs/head-tiny/best.safetensors
           DIR holds scut_head/ (Pascal VOC layout), person_boxes/ (COCO JSON), person_or_not/ and

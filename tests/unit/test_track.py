@@ -166,6 +166,25 @@ def test_of_two_faint_boxes_one_in_the_other_the_stronger_goes_on(scores, part, 
     assert frames_told(frames, Settings(part=part))[2] == {1: boxes[goes_on]}
 
 
+@pytest.mark.parametrize(
+    ("score", "moved", "followed"),
+    [
+        (0.12, 8, True),
+        (0.12, 12, False),
+        (0.25, 12, True),
+        (0.25, 14, False),
+        (0.39, 14, True),
+        (0.39, 18, False),
+        (0.9, 14, True),
+        (0.9, 18, False),
+    ],
+)
+def test_the_fainter_a_detection_the_better_it_has_to_fit(score, moved, followed):
+    before, after = [100, 100, 120, 126], [100 + moved, 100, 120 + moved, 126]
+    told = frames_told([([before], [0.9])] * 4 + [([after], [score])])
+    assert told[4] == ({1: after} if followed else {})
+
+
 def test_a_faint_box_before_a_stronger_one_that_is_somebody_elses_goes_on():
     """A child before its mother: his box lies in hers, she is sure, he is not for a while."""
     mother, child = [100, 100, 160, 260], [115, 180, 145, 258]
