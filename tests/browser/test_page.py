@@ -114,6 +114,7 @@ def test_video_file_plays_to_its_end_and_is_counted_over_a_line(open_page, clip)
     page.set_input_files("#files", clip)
     page.click("#line")
     drag(page, (0.75, 0.98), (0.75, 0.02))
+    page.locator("#seek").fill("0")  # a busy machine may have played past the crossing before the line was there
     expect(page.locator("#banner")).to_have_text("ENDED")
     expect(page.locator("#total")).to_have_text(SOME)
     expect(page.locator("#scene .counts")).to_have_text(re.compile(r"in [1-9]\d*, out"))
