@@ -35,6 +35,7 @@ Commands  passerby train head-tiny-f38 --set data.root=DIR
 from dataclasses import replace
 
 from passerby.recipe import Run
+from passerby.recipes.head import RECIPE as HEAD
 from passerby.recipes.head_tiny_f38 import RECIPE as F38
 
 RECIPE = replace(
@@ -61,16 +62,7 @@ RECIPE = replace(
         start="runs/head-tiny-fifth.onnx",
         revive=True,
     ),
-    data=replace(
-        F38.data,
-        train=(
-            "voc:scut_head#train_A,train_B",
-            "coco:heads_of_people#train",
-            "folder:person_or_not/train/no_person",
-        ),
-        licence="SCUT-HEAD: free to the academic community for research purpose only; person_boxes: CC BY 4.0",
-        negative_share=0.1,
-    ),
+    data=HEAD.data,
     augment=replace(F38.augment, crop=0.35),
     optimiser=replace(
         F38.optimiser, assign="atss", freeze=0, rate=1e-3, box_weight=3.0, teacher="head", teacher_weight=2.0

@@ -107,15 +107,7 @@ class Tracker:
         sure = np.flatnonzero(found.scores >= how.sure)
         unsure = np.flatnonzero((found.scores < how.sure) & (found.scores >= how.unsure))
         pairs = self._match(np.arange(len(self.ids)), found, sure)
-        # only those who were in sight: the others may be found again by sure detections alone
-        parts = part_of(found, unsure, how.part)
-        alone = ~parts.any(axis=1)
-        pairs += self._match(self._left(before, pairs), found, unsure[alone])
-        if not alone.all():
-            nobodys = np.ones(len(found), bool)
-            nobodys[[column for _, column in pairs]] = False
-            rest = unsure[~alone & ~(parts & nobodys).any(axis=1)]
-            pairs += self._match(self._left(before, pairs), found, rest)
+        pairs += self._match_unsure(found, unsure, pairs, before)
         rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
         self.motion.correct(rows, found.boxes[columns])
         self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
@@ -133,12 +125,6 @@ class Tracker:
         told = replace(found[columns[order]], ids=self.ids[rows[order]])
         self._forget(time)
         return told
-
-    def _left(self, before: float | None, pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
-        """Who was in sight in the frame before and is in none of the pairs."""
-        left = self.seen == before
-        left[[row for row, _ in pairs]] = False
-        return np.flatnonzero(left)
 
     def _name(self, found: Detections, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         """Give numbers to those of `rows` who are told of for the first time."""
@@ -168,6 +154,26 @@ class Tracker:
         near[near < how.near + (how.near_unsure - how.near) * np.clip(doubt, 0, 1)] = 0
         near[self.ids[rows] == 0] *= how.fresh
         return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near)]
+
+    def _match_unsure(
+        self, found: Detections, unsure: NDArray[np.int64], pairs: list[tuple[int, int]], before: float | None
+    ) -> list[tuple[int, int]]:
+        """Pairs of the second round: of those who are in none of `pairs` and were in sight at `before`.
+
+        The others may be found again by sure detections alone.
+        """
+        waiting = self.seen == before
+        waiting[[row for row, _ in pairs]] = False
+        left = np.flatnonzero(waiting)
+        if not (len(left) and len(unsure)):
+            return []
+        parts = part_of(found, unsure, self.settings.part)
+        alone = ~parts.any(axis=1)
+        second = self._match(left, found, unsure[alone])
+        nobodys = np.ones(len(found), bool)
+        nobodys[[column for _, column in pairs + second]] = False
+        rest = unsure[~alone & ~(parts & nobodys).any(axis=1)]
+        return second + self._match(np.setdiff1d(left, [row for row, _ in second]), found, rest)
 
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
         """New identities of the detections `columns`; those of the very first frame need no confirming."""
