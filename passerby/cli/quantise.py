@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Points of AP50 (a localiser: AUC) that INT8 may lose.",
 )
+@click.option(
+    "--size",
+    default=0.25,
+    show_default=True,
+    help="Share of the float file that INT8 may take; over it weights go into four bits, within the budget. 1: never.",
+)
 @click.option("--pictures", default=128, show_default=True, help="At most so many calibrate.")
 @click.option("--judging", default=300, show_default=True, help="At most so many judge.")
 @click.option(
@@ -55,6 +61,7 @@ def command(
     precision: str,
     method: str,
     budget: float,
+    size: float,
     pictures: int,
     judging: int,
     engine: str,
@@ -68,6 +75,8 @@ def command(
     Pictures of --data show what each layer's outputs hold. Calibration methods are compared; the layers that
     read the picture stay float; each layer is tried in INT8 alone, and where AP50 falls by more than --budget on the
     pictures that judge, those that do most damage stay float too. Normalising and decoding are never quantised.
+    Where the file is over --size of the float one still, some layers' weights are stored in four bits: they still
+    multiply in INT8.
 
     Of a localiser AUC is judged, on class folders with and without what it looks for (or a set with boxes); its
     maps and scores have to stay within the certificate's limits.
@@ -92,7 +101,9 @@ def command(
     path, progress = find_model(model), Progress()
     folder = Path() if model in shipped_models() else path.parent
     out = target or folder / f"{path.stem}.{precision}.onnx"
-    choices = Choices(precision, tuple(METHODS) if method == "all" else (method,), budget, None, engine, threads)
+    choices = Choices(
+        precision, tuple(METHODS) if method == "all" else (method,), budget, None, engine, threads, size=size
+    )
     need_choices(path, out, choices)
     if precision != "int8" and (page is not None or check):
         raise SettingError("--page and --check are for int8, which is searched for; leave them out")

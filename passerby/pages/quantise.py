@@ -27,6 +27,11 @@ def quantise_page(record: Mapping[str, Any], certificate: str) -> str:
             f"lost {record['lost_points']:.2f} points of a budget of "
             f"{record['budget_points']:g}. {record['bytes_int8'] / 1e6:.2f} MB of {record['bytes_float'] / 1e6:.2f}."
         ),
+        *(
+            [html.text(f"Weights in four bits: {', '.join(fours)}.")]
+            if (fours := record["stored_in_four_bits"])
+            else []
+        ),
         html.text(f"Calibrated on {record['calibrated_on']}; judged on {record['judged_on']}."),
         *(html.text(note) for note in record["notes"]),
         html.heading("What was tried"),

@@ -14,12 +14,16 @@ FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor: its shape (None: left open by the file), its type as numpy has it, and whether the file stores it."""
+    """A tensor: its shape (None: left open by the file), its type as numpy has it, and whether the file stores it.
+
+    bits  that one number takes in the file; 0: as many as its type has
+    """
 
     name: str
     shape: tuple[int, ...] | None
     kind: str
     constant: bool = False
+    bits: int = 0
 
     @property
     def elements(self) -> int:
@@ -29,7 +33,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """Of one picture, rounded up; 0 where the shape is open."""
-        return -(-self.elements * BITS.get(self.kind, 0) // 8)
+        return -(-self.elements * (self.bits or BITS.get(self.kind, 0)) // 8)
 
 
 @dataclass(frozen=True)

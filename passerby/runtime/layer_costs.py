@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from passerby.runtime.blueprint import FLOATS, Blueprint, Operator, Tensor
 from passerby.runtime.live_ranges import Peak, Storage, find_peak, lay_storage
@@ -117,12 +117,19 @@ def count_layers(blueprint: Blueprint) -> GraphCosts:
 
 
 def constant_roots(blueprint: Blueprint) -> dict[str, Tensor]:
-    """Tensor that depends on no picture -> the stored constant that most of it comes from."""
+    """Tensor that depends on no picture -> the stored constant that most of it comes from.
+
+    What is looked up in a stored table is itself such a constant, of the table's type, in as many bits as its places
+    take.
+    """
     roots = {t.name: t for t in blueprint.tensors.values() if t.constant}
     for op in blueprint.operators:
         read = [i for i in op.inputs if i]
         if read and all(i in roots for i in read):
             most = max((roots[i] for i in read), key=lambda t: t.elements)
+            made = blueprint.tensors.get(op.outputs[0])
+            if op.role == "gather" and made and made.elements > most.elements:
+                most = replace(made, kind=roots[read[0]].kind, constant=True, bits=8 * most.bytes // made.elements)
             roots |= dict.fromkeys(op.outputs, most)
     return roots
 

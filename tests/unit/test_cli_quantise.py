@@ -62,7 +62,9 @@ def test_int8_is_written_with_its_report_and_certificate(cli, tiny_model, tiny_s
     assert {t["method"] for t in told["quantised"]["trials"]} == {"minmax", "percentile", "entropy"}
     assert len(told["quantised"]["layers"]) == len(tiny_spec.layers)
     assert out.stat().st_size < 0.6 * tiny_model.stat().st_size
-    assert "backbone.features.0.0" in page.read_text()
+    assert len(card["stored_in_four_bits"]) > 1  # 0.25 is out of reach of so small a network: all that can be
+    assert "no more weights go into four bits within the budget" in ran.err
+    assert all(name in page.read_text() for name in ("backbone.features.0.0", *card["stored_in_four_bits"]))
     Detector(out, engine="onnxruntime")(np.zeros((40, 60, 3), np.uint8))
 
 
@@ -74,6 +76,15 @@ def test_the_pictures_that_calibrated_prove_nothing(cli, tiny_model, twenty, tmp
     assert "prove nothing" in ran.err
     assert "prove nothing" in ran.out
     assert read_spec(out).provenance["quantised"]["proof"] is False
+
+
+def test_all_weights_stay_in_eight_bits_where_the_size_is_free(cli, tiny_model, twenty, tmp_path):
+    out = tmp_path / "small.onnx"
+    words = ("--method", "minmax", "--budget", 99, "--size", 1, *FEW, *LOOSE)
+    ran = cli("quantise", tiny_model, "--data", twenty, "--to", out, *words)
+    assert ran.code == 0, ran.err
+    assert read_spec(out).provenance["quantised"]["stored_in_four_bits"] == []
+    assert "four bits" not in ran.out
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
@@ -123,6 +134,8 @@ def test_one_picture_is_refused(cli, tiny_model, twenty):
         (("--precision", "int4"), 2, "no precision 'int4' (did you mean 'int8'?)"),
         (("--method", "entropi"), 2, "did you mean 'entropy'"),
         (("--budget", "-1"), 2, "budget is -1"),
+        (("--size", "0"), 2, "want a number over 0 and up to 1"),
+        (("--size", "nan"), 2, "want a number over 0 and up to 1"),
         (("--to", "x.tflite"), 2, ".onnx"),
         (("--limit", "ap50=1"), 2, "set --budget"),
         (("--precision", "float16", "--page", "x.html"), 2, "--page and --check are for int8"),

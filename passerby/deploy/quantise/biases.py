@@ -7,23 +7,33 @@ equalization and bias correction", section 4.2, with the means that calibration 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 from onnx import helper, numpy_helper
 
 from passerby.deploy.quantise.arrange import ROWS
+from passerby.deploy.quantise.four_bits import in_four_bits
 from passerby.records import Floats
 
 STEPS = 127  # of a weight, to either side
 
 
-def correct_biases(proto: Any, nodes: Collection[str], means: Mapping[str, Any]) -> None:
+def rounded(weight: Floats, axis: int) -> Any:
+    """Weights as INT8 holds them: STEPS steps to either side, each channel along `axis` by its own largest."""
+    others = tuple(k for k in range(weight.ndim) if k != axis)
+    step = np.abs(weight).max(axis=others, keepdims=True).astype(np.float64) / STEPS
+    step[step == 0] = 1.0
+    return np.clip(np.round(weight / step), -STEPS, STEPS) * step
+
+
+def correct_biases(proto: Any, nodes: Collection[str], means: Mapping[str, Any], packed: Collection[str] = ()) -> None:
     """Change the biases of layers whose weights will be rounded, in place; a layer without a stored bias stays.
 
-    nodes  names of the nodes that become INT8
-    means  tensor -> (C,) the mean of each of its channels
+    nodes   names of the nodes that become INT8
+    means   tensor -> (C,) the mean of each of its channels
+    packed  names of those nodes whose weights are stored in four bits
     """
     stored = {i.name: i for i in proto.graph.initializer}
     readers: dict[str, list[Any]] = {}
@@ -36,7 +46,8 @@ def correct_biases(proto: Any, nodes: Collection[str], means: Mapping[str, Any])
         place = _bias_of(node, readers)
         if place is None or place[0].input[place[1]] not in stored:
             continue
-        shift = shift_of(node, numpy_helper.to_array(stored[node.input[1]]), means[node.input[0]])
+        how = in_four_bits if node.name in packed else rounded
+        shift = shift_of(node, numpy_helper.to_array(stored[node.input[1]]), means[node.input[0]], how)
         adder, k = place
         bias = numpy_helper.to_array(stored[adder.input[k]])
         if shift is None or bias.size % len(shift):
@@ -50,30 +61,24 @@ def correct_biases(proto: Any, nodes: Collection[str], means: Mapping[str, Any])
             adder.input[k] = name
 
 
-def shift_of(node: Any, weight: Floats, mean: Any) -> Any:
+def shift_of(node: Any, weight: Floats, mean: Any, how: Callable[[Floats, int], Any] = rounded) -> Any:
     """What rounding a layer's weights adds to each of its sums (O,), where inputs have these means (C,).
+
+    how  weights and the axis of their channels -> what the file holds
 
     Borders, where a convolution reads zeros, are looked at as if they had the mean. None for a layer of another kind.
     """
     facts = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type == "Conv":
         groups = facts.get("group", 1)
-        error = (rounded(weight, 0) - weight).reshape(*weight.shape[:2], -1).sum(axis=2)  # (O, C / groups)
+        error = (how(weight, 0) - weight).reshape(*weight.shape[:2], -1).sum(axis=2)  # (O, C / groups)
         parts = error.reshape(groups, -1, error.shape[1])
         return np.einsum("goc,gc->go", parts, np.asarray(mean).reshape(groups, -1)).ravel()
     if weight.ndim != 2:
         return None
     across = bool(facts.get("transB"))  # (O, C) instead of (C, O)
-    error = rounded(weight, 0 if across else 1) - weight
+    error = how(weight, 0 if across else 1) - weight
     return (error if across else error.T) @ mean
-
-
-def rounded(weight: Floats, axis: int) -> Any:
-    """Weights as INT8 holds them: STEPS steps to either side, each channel along `axis` by its own largest."""
-    others = tuple(k for k in range(weight.ndim) if k != axis)
-    step = np.abs(weight).max(axis=others, keepdims=True).astype(np.float64) / STEPS
-    step[step == 0] = 1.0
-    return np.clip(np.round(weight / step), -STEPS, STEPS) * step
 
 
 def _bias_of(node: Any, readers: Mapping[str, list[Any]]) -> tuple[Any, int] | None:

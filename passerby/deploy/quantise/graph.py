@@ -6,7 +6,7 @@ What comes before the first layer (normalising) and after the last ones (decodin
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -84,6 +84,12 @@ class Graph:
     def ends(self) -> list[Layer]:
         """The layers that stay float whatever they would lose: the first, the one behind it, the last."""
         return [x for x in self.layers if x.end]
+
+    def weights_of(self, nodes: Collection[str]) -> list[str]:
+        """The names of the weights that some layers read."""
+        stored = {i.name for i in self.proto.graph.initializer}
+        found = (n.input[:2] for n in self.proto.graph.node if n.name in nodes)
+        return [next(i for i in names if i in stored) for names in found]
 
     def activation(self, layer: Layer) -> list[str]:
         """The activation that follows a layer, as a list of one node or none."""

@@ -10,6 +10,7 @@ import onnx
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorData, TensorsData
 
 from passerby.deploy.parity_layers import SAID
+from passerby.deploy.quantise import four_bits
 from passerby.deploy.quantise.arrange import ROWS
 from passerby.deploy.quantise.biases import correct_biases
 from passerby.deploy.quantise.calibrate import Range
@@ -20,25 +21,30 @@ from passerby.deploy.targets.onnx_graph import sort_nodes
 AFTER, ADDED = SAID
 
 
-def write_int8(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str]) -> bytes:
+def write_int8(graph: Graph, ranges: Mapping[str, Range], kept: Collection[str], packed: Collection[str] = ()) -> bytes:
     """The INT8 file of a graph: an ordinary ONNX file in QDQ form, the spec inside with precision int8.
 
     ranges  of `find_ranges`
     kept    nodes of the layers that stay float
+    packed  nodes of others whose weights are stored in four bits
     """
     layers = {x.node for x in graph.layers} - set(kept)
     carried = [name for name, of in graph.carried.items() if of & layers]
-    proto = _quantise(graph, ranges, [*layers, *carried])
+    proto = _quantise(graph, ranges, [*layers, *carried], packed)
     state_default_boxes(proto, graph.spec)  # the optimiser before had laid them out
     return with_spec(proto, graph.spec.with_(precision="int8"))
 
 
-def write_one(graph: Graph, ranges: Mapping[str, Range], layer: Layer) -> bytes:
-    """The file with one layer in INT8, its activation with it, and everything else float."""
-    return with_spec(_quantise(graph, ranges, [layer.node, *graph.activation(layer)]), graph.spec)
+def write_one(graph: Graph, ranges: Mapping[str, Range], layer: Layer, packed: bool = False) -> bytes:
+    """The file with one layer in INT8, its activation with it, and everything else float.
+
+    packed  whether its weights are stored in four bits
+    """
+    nodes = [layer.node, *graph.activation(layer)]
+    return with_spec(_quantise(graph, ranges, nodes, [layer.node] if packed else []), graph.spec)
 
 
-def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str]) -> Any:
+def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str], packed: Collection[str]) -> Any:
     """Activations unsigned, weights signed and per channel: the pair that VNNI instructions multiply.
 
     Biases stay float: engines bring them to the scale of the sums themselves, and a scale and a zero point for each
@@ -48,7 +54,7 @@ def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str]) -> An
     proto.CopyFrom(graph.proto)
     if not nodes:  # the quantiser takes none for all
         return proto
-    correct_biases(proto, nodes, {t: r.means for t, r in ranges.items()})
+    correct_biases(proto, nodes, {t: r.means for t, r in ranges.items()}, packed)
     data = {t: TensorData(lowest=np.float32(r.low), highest=np.float32(r.high)) for t, r in ranges.items()}
     quantiser = QDQQuantizer(
         proto,
@@ -64,6 +70,7 @@ def _quantise(graph: Graph, ranges: Mapping[str, Range], nodes: list[str]) -> An
     )
     quantiser.quantize_model()
     shorten(quantiser.model.model)
+    four_bits.store(quantiser.model.model, graph.weights_of(packed))
     sort_nodes(quantiser.model.model)
     return quantiser.model.model
 

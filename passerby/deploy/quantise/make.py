@@ -14,6 +14,7 @@ from passerby.deploy.quantise.judging import DetectorJudge, LocaliserJudge
 from passerby.deploy.quantise.pictures import Split
 from passerby.deploy.quantise.report import Report
 from passerby.deploy.quantise.search import Tell, check, search
+from passerby.deploy.quantise.smaller import CARD
 from passerby.errors import ModelError, ParityError, SettingError, did_you_mean
 from passerby.files import written_whole
 from passerby.records import SampleSet
@@ -35,6 +36,7 @@ class Choices:
     engine     that runs both files for the certificate
     threads    of that engine; 0: as many as it likes
     least      calibration pictures that there have to be
+    size       share of the float file that an INT8 file may take, where it is within reach; 1: as much as it likes
     """
 
     precision: str = "int8"
@@ -44,17 +46,20 @@ class Choices:
     engine: str = "onnxruntime"
     threads: int = 0
     least: int = LEAST
+    size: float = 0.25
 
 
 def need_choices(model: Path, out: Path, choices: Choices) -> None:
     """Refuses what cannot be done before anything is read or run.
 
-    Raises SettingError for an unknown precision or method, a budget out of range, or a target that would change the
-    model itself or a shipped one; ModelError for INT8 of a two-stage model.
+    Raises SettingError for an unknown precision or method, a budget or a size out of range, or a target that would
+    change the model itself or a shipped one; ModelError for INT8 of a two-stage model.
     """
     if choices.precision not in PRECISIONS:
         raise SettingError(f"no precision '{choices.precision}'{did_you_mean(choices.precision, PRECISIONS)}")
     check(choices.methods, choices.budget)
+    if not 0 < choices.size <= 1:
+        raise SettingError(f"--size {choices.size:g}: a share of the float file, want a number over 0 and up to 1")
     if out.suffix != ".onnx":
         raise SettingError(f"--to {out}: the new file is an .onnx file; name it so")
     if out.resolve() == model.resolve() or is_shipped(out):
@@ -92,7 +97,8 @@ def quantise(model: Path, out: Path, pictures: Split, choices: Choices, tell: Te
         tell.line(note)
     seen = observe(graph, inputs.pixels, choices.threads, lambda k, n: tell.step(f"calibrating: {k}/{n} pictures"))
     few = inputs.pixels[:: max(len(inputs.pixels) // DAMAGE_PICTURES, 1)][:DAMAGE_PICTURES]
-    found = search(graph, seen, few, judge, choices.budget, choices.methods, tell, choices.threads)
+    most = None if choices.size == 1 else int(choices.size * model.stat().st_size) - CARD
+    found = search(graph, seen, few, judge, choices.budget, choices.methods, tell, choices.threads, most)
     report = Report(
         graph,
         found,

@@ -50,6 +50,7 @@ class Report:
             "bytes_float": self.before,
             "bytes_int8": found.chosen.size,
             "kept_in_float": self.kept(),
+            "stored_in_four_bits": list(found.chosen.packed),
             "float_share_of_macs": round(found.chosen.share, 4),
             "trials": [asdict(t) for t in found.trials],
             "layers": [
@@ -113,4 +114,6 @@ class Report:
             f"INT8 by {chosen.method}: {told_loss(chosen, found.measure)} (budget {self.budget:g}); "
             f"{len(chosen.kept)} of {len(self.graph.layers)} layers stay float: {', '.join(ends)}{kept}",
         ]
+        if chosen.packed:
+            lines.append(f"weights in four bits, so that the file is smaller: {', '.join(chosen.packed)}")
         return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from passerby.deploy.quantise import smaller
 from passerby.deploy.quantise.calibrate import METHODS, Seen, find_ranges
 from passerby.deploy.quantise.graph import Graph, Layer
 from passerby.deploy.quantise.int8 import write_int8
@@ -14,6 +15,7 @@ from passerby.deploy.quantise.sensitivity import Damage, drift, measure
 from passerby.errors import ParityError, SettingError, did_you_mean
 from passerby.records import Pixels
 
+Attempt = Callable[..., "Trial"]  # of `search`: method, layers in float, why, layers in four bits
 LARGEST_SHARE = 0.5  # of multiply-adds in float: beyond it the file is hardly an INT8 file any more
 
 
@@ -41,6 +43,7 @@ class Trial:
     share   of multiply-adds that are in float, 0..1
     size    bytes
     why     what it was tried for
+    packed  layers whose weights are stored in four bits, by name
     """
 
     method: str
@@ -51,6 +54,7 @@ class Trial:
     share: float
     size: int
     why: str
+    packed: tuple[str, ...] = ()
 
     def holds(self, budget: float) -> bool:
         """Whether it may be taken."""
@@ -85,6 +89,7 @@ def search(
     methods: Sequence[str],
     tell: Tell,
     threads: int = 0,
+    most: int | None = None,
 ) -> Found:
     """Find the INT8 file that loses at most `budget` points of accuracy and keeps the fewest layers in float.
 
@@ -93,9 +98,14 @@ def search(
     chance; where none keeps it, the one that loses least. Of that one every layer is tried in INT8 alone, and while the
     loss is over the budget, the layers that do most damage are kept in float too: the fewest that are enough, found by
     bisection over that order.
+
+    Where the file is larger than `most` then, the weights of some layers are stored in four bits (`four_bits`): those
+    that do the least damage for what they save, as many as are needed, or as the budget allows.
+
     seen    of `observe`
     inputs  pictures for the layers' damage, (1, H, W, 3) uint8 each
     judge   of files; the budget is in points of its measure
+    most    bytes that the file may have, where that is within reach; None: as many as it likes
 
     Raises ParityError where not even with LARGEST_SHARE of the multiply-adds in float the budget is kept, saying what
     was reached; SettingError for an unknown method or a budget under 0.
@@ -107,13 +117,14 @@ def search(
     ranges = {m: find_ranges(seen, m) for m in methods}
     ends = graph.ends()
 
-    def attempt(method: str, kept: Collection[Layer], why: str) -> Trial:
+    def attempt(method: str, kept: Collection[Layer], why: str, packed: Collection[Layer] = ()) -> Trial:
         nodes = {x.node for x in kept}
         names = tuple(x.name for x in graph.layers if x.node in nodes)
-        data = write_int8(graph, ranges[method], nodes)
+        data = write_int8(graph, ranges[method], nodes, {x.node for x in packed})
         found = judge(data, graph.spec.with_(precision="int8"))
         share = sum(x.macs for x in kept) / max(graph.macs, 1)
-        trial = Trial(method, names, found.value, 100 * (base - found.value), found.strain, share, len(data), why)
+        lost, fours = 100 * (base - found.value), tuple(x.name for x in packed)
+        trial = Trial(method, names, found.value, lost, found.strain, share, len(data), why, fours)
         trials.append(trial)
         files[trial] = data
         tell.line(
@@ -131,6 +142,21 @@ def search(
     attempt(best.method, (), "every layer in INT8, for comparison")
     damages = measure(graph, ranges[best.method], inputs, threads, lambda k, n: tell.step(f"layers alone: {k}/{n}"))
     chosen = best if best.holds(budget) else _keep_more(graph, damages, best, budget, attempt, judge.measure)
+    if most is not None and chosen.size > most:
+        ranked = smaller.rank(
+            graph,
+            ranges[chosen.method],
+            chosen.kept,
+            inputs,
+            threads,
+            lambda k, n: tell.step(f"layers alone, in four bits: {k}/{n}"),
+        )
+        chosen = _pack(graph, ranked, chosen, most, budget, attempt)
+        if chosen.size > most:
+            tell.line(
+                f"{chosen.size / 1e6:.2f} MB, over the {most / 1e6:.2f} MB of --size: no more weights go into four bits "
+                "within the budget"
+            )
     return Found(files[chosen], chosen, tuple(trials), judge.measure, base, tuple(damages))
 
 
@@ -155,7 +181,7 @@ def _keep_more(
     damages: Sequence[Damage],
     best: Trial,
     budget: float,
-    attempt: Callable[[str, Collection[Layer], str], Trial],
+    attempt: Attempt,
     measure: str,
 ) -> Trial:
     """The fewest of the most damaging layers that have to stay float besides the ends, by bisection."""
@@ -188,4 +214,29 @@ def _keep_more(
             high, chosen = middle, trial
         else:
             low = middle
+    return chosen
+
+
+def _pack(graph: Graph, ranked: Sequence[Damage], eight: Trial, most: int, budget: float, attempt: Attempt) -> Trial:
+    """The trial with enough weights in four bits, or as many as the budget allows; `eight` where it allows none."""
+    kept = [x for x in graph.layers if x.name in eight.kept]
+
+    def pack(layers: Sequence[Layer]) -> Trial:
+        return attempt(eight.method, kept, f"{len(layers)} in four bits", layers)
+
+    wanted = smaller.fewest(ranked, eight.size - most)
+    if not wanted:
+        return eight
+    trial = pack(wanted)
+    if trial.holds(budget):
+        return trial
+    order = [d.layer for d in ranked if d.layer in wanted]
+    low, high, chosen = 0, len(order), eight  # the first `low` keep the budget, the first `high` do not
+    while high - low > 1:
+        middle = (low + high) // 2
+        trial = pack(order[:middle])
+        if trial.holds(budget):
+            low, chosen = middle, trial
+        else:
+            high = middle
     return chosen

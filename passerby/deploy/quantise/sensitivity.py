@@ -43,18 +43,21 @@ def measure(
     inputs: Sequence[Pixels],
     threads: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    layers: Sequence[Layer] | None = None,
+    four_bits: bool = False,
 ) -> list[Damage]:
-    """The damage of every layer, the worst first.
+    """The damage of every layer, or of those named, the worst first.
 
-    inputs  pictures, (1, H, W, 3) uint8 each
+    inputs     pictures, (1, H, W, 3) uint8 each
+    four_bits  whether the layer's weights are stored so
     """
     before = _answers(graph.proto.SerializeToString(), graph, inputs, threads)
-    rows = []
-    for k, layer in enumerate(graph.layers):
-        after = _answers(write_one(graph, ranges, layer), graph, inputs, threads)
+    rows, layers = [], graph.layers if layers is None else layers
+    for k, layer in enumerate(layers):
+        after = _answers(write_one(graph, ranges, layer, four_bits), graph, inputs, threads)
         rows.append(Damage(layer, *_differ(graph, before, after)))
         if progress:
-            progress(k + 1, len(graph.layers))
+            progress(k + 1, len(layers))
     return sorted(rows, key=lambda d: -d.total)
 
 

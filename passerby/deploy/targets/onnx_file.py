@@ -18,7 +18,8 @@ def write_onnx(
 ) -> ModelSpec:
     """The job's graph as an .onnx file, with its spec inside; what other targets start from.
 
-    convolutions   whether an INT8 graph's products over rows become convolutions: `quantise.arrange.to_convolutions`
+    convolutions   whether an INT8 graph's products over rows become convolutions (`quantise.arrange.to_convolutions`),
+                   and weights in four bits plain INT8 (`quantise.four_bits`)
     bytes_in       whether it takes uint8; else float32, 0..255
     channels_last  whether it takes (1, H, W, 3); else (1, 3, H, W)
     """
@@ -38,7 +39,9 @@ def write_onnx(
         channels_first(proto)
     if convolutions:
         from passerby.deploy.quantise.arrange import to_convolutions
+        from passerby.deploy.quantise.four_bits import spell_out
 
+        spell_out(proto)
         to_convolutions(proto)
     graph.to_file(proto, spec, path)
     return spec
