@@ -154,8 +154,8 @@ def search(
         chosen = _pack(graph, ranked, chosen, most, budget, attempt)
         if chosen.size > most:
             tell.line(
-                f"{chosen.size / 1e6:.2f} MB, over the {most / 1e6:.2f} MB of --size: no more weights go into four bits "
-                "within the budget"
+                f"{chosen.size / 1e6:.2f} MB, over the {most / 1e6:.2f} MB of --size: no more weights go into four "
+                "bits within the budget"
             )
     return Found(files[chosen], chosen, tuple(trials), judge.measure, base, tuple(damages))
 
