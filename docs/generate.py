@@ -45,6 +45,7 @@ def pages() -> dict[Path, str]:
     out = {ROOT / "docs" / "cli.md": help_pages()}
     blocks = {
         "tree": tree(),
+        "decisions": decisions(),
         "accuracy": accuracy(),
         "cost": cost(),
         "kinds": kinds(),
@@ -108,6 +109,13 @@ def tree() -> str:
         first = doc[0] if doc else ""
         rows.append(f"{path.relative_to(ROOT).as_posix():<46} {first}")
     return "\n".join([*rows, "```"])
+
+
+def decisions() -> str:
+    """Every decision by its heading."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    headings = {p.name: p.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for p in pages}
+    return "\n".join(f"* [{heading}]({name})" for name, heading in headings.items())
 
 
 def kinds() -> str:

@@ -69,17 +69,30 @@ def tiny_model(tiny_bytes, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_int8(tiny_model, tmp_path_factory) -> Path:
     """The tiny model in INT8, all of it but the first and the last layers; not to be changed."""
+    return _quantised(tiny_model, tmp_path_factory.mktemp("int8") / "tiny.onnx", four_bits=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_four(tiny_model, tmp_path_factory) -> Path:
+    """The same, the weights of three of its layers in four bits; not to be changed."""
+    return _quantised(tiny_model, tmp_path_factory.mktemp("four") / "tiny.onnx", four_bits=3)
+
+
+def _quantised(model: Path, path: Path, four_bits: int) -> Path:
+    """four_bits: of how many layers, those with most weights"""
     pytest.importorskip("onnx")
     from passerby.deploy.quantise.calibrate import find_ranges, observe
     from passerby.deploy.quantise.graph import read_graph
     from passerby.deploy.quantise.int8 import write_int8
     from passerby.runtime.model_file import read_spec, write_spec
 
-    graph, path = read_graph(tiny_model), tmp_path_factory.mktemp("int8") / "tiny.onnx"
+    graph = read_graph(model)
     pixels = [np.random.default_rng(k).integers(0, 256, (1, 64, 64, 3), np.uint8) for k in range(4)]
     ranges = find_ranges(observe(graph, pixels, 1), "minmax")
-    path.write_bytes(write_int8(graph, ranges, {x.node for x in graph.ends()}))
-    write_spec(path, read_spec(tiny_model).with_(precision="int8"), path)
+    able = sorted((x for x in graph.layers if not x.end and x.parameters % 2 == 0), key=lambda x: -x.parameters)
+    packed = {x.node for x in able[:four_bits]}
+    path.write_bytes(write_int8(graph, ranges, {x.node for x in graph.ends()}, packed))
+    write_spec(path, read_spec(model).with_(precision="int8"), path)
     return path
 
 

@@ -22,7 +22,7 @@ from passerby.learn.targets.module import module_of  # noqa: E402
 from passerby.runtime.model_file import find_model, read_spec  # noqa: E402
 
 tiny_bytes, tiny_spec, tiny_model = model_fixtures.tiny_bytes, model_fixtures.tiny_spec, model_fixtures.tiny_model
-tiny_int8 = model_fixtures.tiny_int8
+tiny_four, tiny_int8 = model_fixtures.tiny_four, model_fixtures.tiny_int8
 
 
 def both(path, shape):
@@ -95,16 +95,18 @@ def test_an_operator_that_is_not_known_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("whole_weights", [True, False])
-def test_an_int8_model_computes_the_same_within_a_step(tiny_int8, tmp_path, whole_weights):
+@pytest.mark.parametrize("which", ["tiny_int8", "tiny_four"])
+def test_an_int8_model_computes_the_same_within_a_step(request, which, tmp_path, whole_weights):
+    source = request.getfixturevalue(which)
     """Torch rounds halves and adds as floats, ONNX Runtime as integers: a map's values may be one step apart."""
-    spec = read_spec(tiny_int8)
-    module, pixels, _ = module_of(Job(tiny_int8, spec, tmp_path / "x", "decoded"), whole_weights=whole_weights)
+    spec = read_spec(source)
+    module, pixels, _ = module_of(Job(source, spec, tmp_path / "x", "decoded"), whole_weights=whole_weights)
     kinds = {str(node.target) for node in torch.export.export(module, (pixels,)).graph.nodes}
     assert ("quantized_decomposed.quantize_per_channel.default" in kinds) == whole_weights
     assert "quantized_decomposed.dequantize_per_channel.default" in kinds
     with torch.inference_mode():
         boxes, scores = module(pixels)
-    there = onnxruntime.InferenceSession(tiny_int8).run(None, {"pixels": pixels.numpy()})
+    there = onnxruntime.InferenceSession(source).run(None, {"pixels": pixels.numpy()})
     assert np.ptp(there[1]) > 0.1
     assert np.quantile(np.abs(scores.numpy() - there[1]), 0.99) < 0.03
     assert np.quantile(np.abs(boxes.numpy() - there[0]), 0.99) < 0.3
@@ -166,8 +168,8 @@ def test_every_reader_of_a_rounded_map_has_its_own_dequantising(tiny_int8):
 
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize(("name", "file"), [("tflite", "t.tflite"), ("coreml", "t.mlpackage"), ("executorch", "t.pte")])
-def test_a_converter_that_starts_from_torch_agrees(tiny_model, tiny_int8, tmp_path, name, file, int8):
-    source = tiny_int8 if int8 else tiny_model
+def test_a_converter_that_starts_from_torch_agrees(tiny_model, tiny_four, tmp_path, name, file, int8):
+    source = tiny_four if int8 else tiny_model
     if int8 and "int8" not in TARGETS[name].precisions:
         pytest.skip(f"{name} takes no INT8 models")
     for module, _ in TARGETS[name].modules:

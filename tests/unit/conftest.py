@@ -9,6 +9,7 @@ from model_fixtures import (  # noqa: F401 (pytest finds fixtures by their names
     refused,
     shell,
     tiny_bytes,
+    tiny_four,
     tiny_int8,
     tiny_model,
     tiny_spec,

@@ -132,13 +132,13 @@ def test_weights_that_two_layers_share_are_left_alone():
     assert [n.op_type for n in proto.graph.node].count("Conv") == 2
 
 
-def test_the_graph_for_other_tools_answers_as_the_int8_file_does(tiny_model, tiny_int8, tmp_path):
+def test_the_graph_for_other_tools_answers_as_the_int8_file_does(tiny_model, tiny_int8, tiny_four, tmp_path):
     """Convolutions and resized maps again, for Qualcomm's tools; a float graph is left as it is."""
     from passerby.deploy.targets.base import Job
     from passerby.deploy.targets.onnx_file import write_onnx
 
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
-    for source, products in ((tiny_int8, 8), (tiny_model, 0)):
+    for source, products in ((tiny_int8, 8), (tiny_four, 8), (tiny_model, 0)):
         answers, kinds = [], []
         for undone in (False, True):
             out = tmp_path / f"{source.parent.name}-{undone}.onnx"

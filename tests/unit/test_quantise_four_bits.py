@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("onnx")
 
 import onnx
+import onnxruntime
 from onnx import numpy_helper
 
 from passerby.deploy.quantise import four_bits, smaller
@@ -138,14 +139,32 @@ def test_costs_are_those_of_the_layers_in_half_the_bytes(graph, ranges, largest,
     assert saved == sum(x.parameters for x in largest[:2]) // 2
 
 
-def test_converters_get_plain_int8(packed, tmp_path):
-    path = tmp_path / "four.onnx"
-    path.write_bytes(packed)
+def test_converters_get_plain_int8(tiny_four, tmp_path):
     for convolutions in (True, False):
         out = tmp_path / f"{convolutions}.onnx"
-        write_onnx(Job(path, read_spec(path), out), out, convolutions=convolutions)
+        write_onnx(Job(tiny_four, read_spec(tiny_four), out), out, bytes_in=not convolutions, convolutions=convolutions)
         kinds = [i.data_type for i in onnx.load(out).graph.initializer if i.name.endswith(four_bits.PACKED)]
-        assert len(kinds) == (0 if convolutions else 2)
+        assert len(kinds) == (0 if convolutions else 3)
+
+
+def test_weights_that_two_layers_share_are_stored_once_and_any_batch_may_come(graph, ranges, largest, tmp_path, pixels):
+    path, out = tmp_path / "four.onnx", tmp_path / "free.onnx"
+    proto = onnx.load_from_string(write_int8(graph, ranges, {x.node for x in graph.ends()}))
+    name = graph.weights_of([largest[0].node])[0]
+    node = next(n for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] == name)
+    twin = onnx.helper.make_node("DequantizeLinear", list(node.input), [f"{node.output[0]}_twin"])
+    twin.attribute.extend(node.attribute)
+    proto.graph.node.append(twin)
+    four_bits.store(proto, [name])
+    assert sum(n.output[0] == name for n in proto.graph.node) == 1
+    path.write_bytes(proto.SerializeToString())
+    spec = read_spec(path)
+    write_onnx(Job(path, spec, out, free=True), out)
+    alone = open_engine(path, "four", "onnxruntime", 1, spec=spec).run(pixels[0])
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    both = session.run(None, {session.get_inputs()[0].name: np.concatenate(pixels[:2])})
+    for a, b in zip(alone, both, strict=True):
+        assert np.allclose(a, b[0], atol=1e-4)
 
 
 def layer_of(name, parameters):

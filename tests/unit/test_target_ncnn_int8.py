@@ -118,11 +118,11 @@ def test_maps_are_cut_where_their_integers_end(tiny_int8):
         np.testing.assert_allclose([ends[cut.input[1]], ends[cut.input[2]]], [low, high], rtol=1e-6, atol=1e-6)
 
 
-def test_an_int8_file_of_ncnn_keeps_the_limits_and_is_counted_as_int8(tiny_int8, tmp_path):
+def test_an_int8_file_of_ncnn_keeps_the_limits_and_is_counted_as_int8(tiny_four, tmp_path):
     pytest.importorskip("ncnn")
     pytest.importorskip("pnnx")
     path = tmp_path / "tiny.param"
-    done = export_to("ncnn", TARGETS["ncnn"], MAKERS["ncnn"], Job(tiny_int8, read_spec(tiny_int8), path))
+    done = export_to("ncnn", TARGETS["ncnn"], MAKERS["ncnn"], Job(tiny_four, read_spec(tiny_four), path))
     assert done.certificate is not None
     assert done.certificate.record()["broken"] == []
     assert any("convolutions multiply in INT8" in note for note in done.made.notes)

@@ -65,10 +65,10 @@ def store(proto: Any, names: Collection[str]) -> None:
     names  of the weights; each an even number of them, since two share a byte
     """
     stored = {i.name: i for i in proto.graph.initializer}
-    readers = [n for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in names]
+    readers = {n.input[0]: n for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in names}
     lookups = []
-    for node in readers:
-        name, scale = node.input[0], numpy_helper.to_array(stored[node.input[1]])
+    for name, node in readers.items():
+        scale = numpy_helper.to_array(stored[node.input[1]])
         weights = numpy_helper.to_array(stored[name])
         axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
         sides = [-1 if k == axis else 1 for k in range(weights.ndim)] if scale.ndim else [1] * weights.ndim
@@ -78,7 +78,7 @@ def store(proto: Any, names: Collection[str]) -> None:
         parts = {
             name + PACKED: which[0::2] | (which[1::2] << 4),
             name + TABLE: np.stack([values[pairs & 15], values[pairs >> 4]], axis=1),
-            name + SHAPE: np.array(weights.shape, np.int64),
+            name + SHAPE: np.array([-1, *weights.shape[1:]], np.int64),
         }
         proto.graph.initializer.remove(stored[name])
         proto.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in parts.items())

@@ -27,6 +27,10 @@ def write_onnx(
     from passerby.deploy.targets.onnx_input import channels_first, take_floats
 
     proto, spec = graph.load_graph(job.model)
+    if convolutions:
+        from passerby.deploy.quantise.four_bits import spell_out
+
+        spell_out(proto)
     if job.outputs == "raw":
         spec = graph.cut_to_raw(proto, spec)
     elif job.outputs == "nms":
@@ -39,9 +43,7 @@ def write_onnx(
         channels_first(proto)
     if convolutions:
         from passerby.deploy.quantise.arrange import to_convolutions
-        from passerby.deploy.quantise.four_bits import spell_out
 
-        spell_out(proto)
         to_convolutions(proto)
     graph.to_file(proto, spec, path)
     return spec
