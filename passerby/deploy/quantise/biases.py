@@ -14,18 +14,14 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from passerby.deploy.quantise.arrange import ROWS
-from passerby.deploy.quantise.four_bits import in_four_bits
+from passerby.deploy.quantise.four_bits import END, in_four_bits, steps_of
 from passerby.records import Floats
-
-STEPS = 127  # of a weight, to either side
 
 
 def rounded(weight: Floats, axis: int) -> Any:
-    """Weights as INT8 holds them: STEPS steps to either side, each channel along `axis` by its own largest."""
-    others = tuple(k for k in range(weight.ndim) if k != axis)
-    step = np.abs(weight).max(axis=others, keepdims=True).astype(np.float64) / STEPS
-    step[step == 0] = 1.0
-    return np.clip(np.round(weight / step), -STEPS, STEPS) * step
+    """Weights as INT8 holds them: END steps to either side, each channel along `axis` by its own largest."""
+    step = steps_of(weight, axis)
+    return np.clip(np.round(weight / step), -END, END) * step
 
 
 def correct_biases(proto: Any, nodes: Collection[str], means: Mapping[str, Any], packed: Collection[str] = ()) -> None:

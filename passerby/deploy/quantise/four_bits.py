@@ -49,11 +49,17 @@ def nearest_of(weights: Any, values: Any) -> Any:
     return np.searchsorted(borders, weights).astype(np.uint8)
 
 
-def in_four_bits(weight: Floats, axis: int) -> Any:
-    """Weights as a file with four bits holds them, float64: each channel along `axis` by its own largest."""
+def steps_of(weight: Floats, axis: int) -> Any:
+    """What one of INT8 is worth in each channel along `axis`, float64, of a shape that fits: its largest is END."""
     others = tuple(k for k in range(weight.ndim) if k != axis)
     step = np.abs(weight).max(axis=others, keepdims=True).astype(np.float64) / END
     step[step == 0] = 1.0
+    return step
+
+
+def in_four_bits(weight: Floats, axis: int) -> Any:
+    """Weights as a file with four bits holds them, float64: each channel along `axis` by its own largest."""
+    step = steps_of(weight, axis)
     whole = np.rint(weight / step)
     values = fit_values(whole, step)
     return values[nearest_of(whole, values)] * step

@@ -9,7 +9,6 @@ from passerby.deploy.quantise.graph import Graph, Layer
 from passerby.deploy.quantise.sensitivity import Damage, measure
 from passerby.records import Pixels
 
-LEAST = 0.005  # of a network's weights that a layer has to hold: under it the table costs what four bits save
 BESIDE = 1_200  # bytes that a table, three nodes and their names take
 CARD = 4_000  # bytes that the card of the search and the certificate add to a file
 
@@ -31,12 +30,7 @@ def rank(
 
     kept  names of the layers that stay float
     """
-    least = LEAST * sum(x.parameters for x in graph.layers)
-    able = [
-        x
-        for x in graph.layers
-        if x.name not in kept and x.parameters >= least and x.parameters % 2 == 0 and saved(x) > 0
-    ]
+    able = [x for x in graph.layers if x.name not in kept and x.parameters % 2 == 0 and saved(x) > 0]
     found = measure(graph, ranges, inputs, threads, progress, able, four_bits=True)
     return sorted(found, key=lambda d: d.total / saved(d.layer))
 
