@@ -79,7 +79,7 @@ def tiny_four(tiny_model, tmp_path_factory) -> Path:
 
 
 def _quantised(model: Path, path: Path, four_bits: int) -> Path:
-    """four_bits: of how many layers, those with most weights"""
+    """The tiny model in INT8, the weights of its `four_bits` largest layers in four bits."""
     pytest.importorskip("onnx")
     from passerby.deploy.quantise.calibrate import find_ranges, observe
     from passerby.deploy.quantise.graph import read_graph
