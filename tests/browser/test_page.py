@@ -13,7 +13,8 @@ from passerby.live.pool import Models
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
 expect = sync_api.expect
 SOME = re.compile(r"^[1-9]\d*$")
-SLOWLY = """() => {  // a video's own time goes on as ever, and a busy machine looks at as many moments of it as an idle one
+# A video's own time goes on as ever, and a busy machine looks at as many moments of it as an idle one.
+SLOWLY = """() => {
   const { play } = HTMLMediaElement.prototype;
   HTMLMediaElement.prototype.play = function () {
     this.playbackRate = 0.35;
