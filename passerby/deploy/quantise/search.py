@@ -222,7 +222,7 @@ def _pack(graph: Graph, ranked: Sequence[Damage], eight: Trial, most: int, budge
     kept = [x for x in graph.layers if x.name in eight.kept]
 
     def pack(layers: Sequence[Layer]) -> Trial:
-        return attempt(eight.method, kept, f"{len(layers)} in four bits", layers)
+        return attempt(eight.method, kept, f"in four bits: {len(layers)} of {len(graph.layers)} layers", layers)
 
     wanted = smaller.fewest(ranked, eight.size - most)
     if not wanted:
