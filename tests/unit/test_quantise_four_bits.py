@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import model_fixtures
 import numpy as np
 import pytest
+import quantise_fixtures
 
 pytest.importorskip("onnx")
 
@@ -14,10 +14,8 @@ from onnx import numpy_helper
 
 from passerby.deploy.quantise import four_bits, smaller
 from passerby.deploy.quantise import search as search_room
-from passerby.deploy.quantise.calibrate import find_ranges, observe
-from passerby.deploy.quantise.graph import Layer, read_graph
+from passerby.deploy.quantise.graph import Layer
 from passerby.deploy.quantise.int8 import write_int8
-from passerby.deploy.quantise.judging import Verdict
 from passerby.deploy.quantise.search import search
 from passerby.deploy.quantise.sensitivity import Damage
 from passerby.deploy.targets.base import Job
@@ -26,30 +24,9 @@ from passerby.runtime.costs import costs_of_layers
 from passerby.runtime.model_file import read_spec
 from passerby.runtime.session import open_engine
 
-tiny_bytes, tiny_spec = model_fixtures.tiny_bytes, model_fixtures.tiny_spec
-
-
-@pytest.fixture(scope="module")
-def graph(tiny_bytes, tmp_path_factory):
-    path = tmp_path_factory.mktemp("four") / "tiny.onnx"
-    path.write_bytes(tiny_bytes)
-    return read_graph(path)
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    random = np.random.default_rng(0)
-    return [random.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8) for _ in range(4)]
-
-
-@pytest.fixture(scope="module")
-def seen(graph, pixels):
-    return observe(graph, pixels, 1)
-
-
-@pytest.fixture(scope="module")
-def ranges(seen):
-    return find_ranges(seen, "minmax")
+graph, pixels = quantise_fixtures.graph, quantise_fixtures.pixels
+seen, ranges = quantise_fixtures.seen, quantise_fixtures.ranges
+Judged, Told = quantise_fixtures.Judged, quantise_fixtures.Told
 
 
 @pytest.fixture(scope="module")
@@ -178,26 +155,6 @@ def test_the_fewest_layers_are_taken_and_none_that_the_others_do_without():
     assert smaller.fewest(rows, 0) == []
 
 
-class Judged:
-    measure = "AP50"
-
-    def __init__(self, value) -> None:
-        self.value = value
-
-    def __call__(self, data, spec):
-        return Verdict(self.value(data))
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines = []
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def step(self, text): ...
-
-
 def fours_in(data):
     return sum(name.endswith(four_bits.PACKED) for name in weights_in(onnx.load_from_string(data)))
 
@@ -211,7 +168,7 @@ def told(monkeypatch, graph):
 
 
 def test_weights_go_into_four_bits_until_the_file_is_small_enough(graph, seen, pixels, largest, told):
-    judge = Judged(lambda _: 0.8)
+    judge = Judged(lambda *_: 0.8)
     eight = search(graph, seen, pixels, judge, 0.3, ["minmax"], told)
     most = eight.chosen.size - smaller.saved(largest[0]) // 2
     found = search(graph, seen, pixels, judge, 0.3, ["minmax"], told, 1, most)
@@ -223,10 +180,12 @@ def test_weights_go_into_four_bits_until_the_file_is_small_enough(graph, seen, p
 
 
 def test_as_many_weights_go_into_four_bits_as_the_budget_allows(graph, seen, pixels, told):
-    judge = Judged(lambda data: 0.8 if fours_in(data) <= 2 else 0.7)
+    judge = Judged(lambda data, _: 0.8 if fours_in(data) <= 2 else 0.7)
     found = search(graph, seen, pixels, judge, 0.3, ["minmax"], told, 1, 1000)
     assert len(found.chosen.packed) == fours_in(found.data) == 2
     assert "over the 0.00 MB of --size" in told.lines[-1]
-    none = search(graph, seen, pixels, Judged(lambda data: 0.8 - 0.1 * fours_in(data)), 0.3, ["minmax"], told, 1, 1000)
+    none = search(
+        graph, seen, pixels, Judged(lambda data, _: 0.8 - 0.1 * fours_in(data)), 0.3, ["minmax"], told, 1, 1000
+    )
     assert none.chosen.packed == ()
     assert fours_in(none.data) == 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import model_fixtures
 import numpy as np
 import pytest
+import quantise_fixtures
 
 pytest.importorskip("onnx")
 
@@ -12,46 +12,18 @@ import onnx
 
 from passerby.deploy.quantise import search as search_room
 from passerby.deploy.quantise.arrange import ROWS
-from passerby.deploy.quantise.calibrate import find_ranges, observe
+from passerby.deploy.quantise.calibrate import observe
 from passerby.deploy.quantise.graph import read_graph
 from passerby.deploy.quantise.half import write_half
 from passerby.deploy.quantise.int8 import write_int8, write_one
-from passerby.deploy.quantise.judging import Verdict
 from passerby.deploy.quantise.search import search
 from passerby.deploy.quantise.sensitivity import Damage, drift, measure
 from passerby.errors import ModelError, ParityError, SettingError
 from passerby.runtime.session import open_engine
 
-tiny_bytes, tiny_spec = model_fixtures.tiny_bytes, model_fixtures.tiny_spec
-
-
-class Quiet:
-    def line(self, text): ...
-
-    def step(self, text): ...
-
-
-@pytest.fixture(scope="module")
-def graph(tiny_bytes, tmp_path_factory):
-    path = tmp_path_factory.mktemp("quantise") / "tiny.onnx"
-    path.write_bytes(tiny_bytes)
-    return read_graph(path)
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    random = np.random.default_rng(0)
-    return [random.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8) for _ in range(4)]
-
-
-@pytest.fixture(scope="module")
-def seen(graph, pixels):
-    return observe(graph, pixels, 1)
-
-
-@pytest.fixture(scope="module")
-def ranges(seen):
-    return find_ranges(seen, "minmax")
+graph, pixels = quantise_fixtures.graph, quantise_fixtures.pixels
+seen, ranges = quantise_fixtures.seen, quantise_fixtures.ranges
+Judged, Told = quantise_fixtures.Judged, quantise_fixtures.Told
 
 
 def ends_of(graph):
@@ -154,18 +126,6 @@ def damaged(graph, monkeypatch):
     return [x for x in ordered if not x.end]
 
 
-class Judged:
-    """A judge that is told: AP50 by a function of a file, and what else strains its limits."""
-
-    measure = "AP50"
-
-    def __init__(self, value, strain=lambda *_: 0.0) -> None:
-        self.value, self.strain = value, strain
-
-    def __call__(self, data, spec):
-        return Verdict(self.value(data, spec), self.strain(data, spec))
-
-
 def floats_in(data):
     proto = onnx.load_from_string(data)
     floats = {i.name for i in proto.graph.initializer if i.data_type == onnx.TensorProto.FLOAT}
@@ -174,7 +134,7 @@ def floats_in(data):
 
 def test_within_the_budget_only_the_ends_stay_float(graph, seen, pixels, damaged, monkeypatch):
     monkeypatch.setattr(search_room, "drift", lambda *_: 0.01)
-    found = search(graph, seen, pixels, Judged(lambda *_: 0.8), 0.3, ["minmax", "percentile"], Quiet())
+    found = search(graph, seen, pixels, Judged(lambda *_: 0.8), 0.3, ["minmax", "percentile"], Told())
     assert set(found.chosen.kept) == {x.name for x in graph.ends()}
     assert found.chosen.method == "minmax"  # a tie: the first
     assert floats_in(found.data) == ends_of(graph)
@@ -186,7 +146,7 @@ def test_the_fewest_layers_that_keep_the_budget_stay_float(graph, seen, pixels, 
     def score(data, spec):
         return 0.8 if needed <= floats_in(data) else 0.79
 
-    found = search(graph, seen, pixels, Judged(score), 0.3, ["minmax"], Quiet())
+    found = search(graph, seen, pixels, Judged(score), 0.3, ["minmax"], Told())
     assert floats_in(found.data) == needed | ends_of(graph)
     assert found.chosen.lost == 0
     assert len(found.trials) <= 10
@@ -195,25 +155,23 @@ def test_the_fewest_layers_that_keep_the_budget_stay_float(graph, seen, pixels, 
 def test_layers_stay_float_until_what_must_hold_beside_accuracy_does(graph, seen, pixels, damaged):
     needed = {x.node for x in damaged[:3]}
     judge = Judged(lambda *_: 0.8, lambda data, _: 0.9 if needed <= floats_in(data) else 1.2)
-    found = search(graph, seen, pixels, judge, 0.3, ["minmax"], Quiet())
+    found = search(graph, seen, pixels, judge, 0.3, ["minmax"], Told())
     assert floats_in(found.data) == needed | ends_of(graph)
     with pytest.raises(ParityError, match=r"maps and scores at 1\.50 times their limits.*or a limit by --limit"):
-        search(graph, seen, pixels, Judged(lambda *_: 0.8, lambda *_: 1.5), 0.3, ["minmax"], Quiet())
+        search(graph, seen, pixels, Judged(lambda *_: 0.8, lambda *_: 1.5), 0.3, ["minmax"], Told())
 
 
 def test_the_method_that_strains_limits_least_is_taken(graph, seen, pixels, damaged):
     told = iter([0.0, 1.3, 1.1, 1.2, 1.4] + [0.5] * 20)  # float, the methods, every layer, more in float
     judge = Judged(lambda *_: 0.8, lambda *_: next(told))
-    found = search(graph, seen, pixels, judge, 0.3, ["minmax", "percentile", "entropy"], Quiet())
+    found = search(graph, seen, pixels, judge, 0.3, ["minmax", "percentile", "entropy"], Told())
     assert found.chosen.method == "percentile"
     assert len(found.chosen.kept) == len(graph.ends()) + 1
 
 
 def test_the_best_method_is_taken(graph, seen, pixels, damaged):
     told = iter([0.8, 0.5, 0.799, 0.6, 0.7])  # float; min-max, percentile, entropy; every layer
-    found = search(
-        graph, seen, pixels, Judged(lambda *_: next(told)), 0.3, ["minmax", "percentile", "entropy"], Quiet()
-    )
+    found = search(graph, seen, pixels, Judged(lambda *_: next(told)), 0.3, ["minmax", "percentile", "entropy"], Told())
     assert found.chosen.method == "percentile"
     assert found.chosen.lost == pytest.approx(0.1)
 
@@ -224,7 +182,7 @@ def test_of_methods_that_keep_the_budget_the_one_nearest_to_float_is_taken(graph
     apart = iter([0.02, 0.05, 0.01])
     monkeypatch.setattr(search_room, "drift", lambda *_: next(apart))
     methods = ["minmax", "percentile", "entropy"]
-    found = search(graph, seen, pixels, Judged(lambda *_: next(accuracy)), 0.3, methods, Quiet())
+    found = search(graph, seen, pixels, Judged(lambda *_: next(accuracy)), 0.3, methods, Told())
     assert found.chosen.method == "minmax"
 
 
@@ -240,14 +198,14 @@ def test_a_budget_that_cannot_be_kept_is_refused_with_what_was_reached(graph, se
         return 0.8 if spec.precision == "float32" else 0.7
 
     with pytest.raises(ParityError, match=r"loses 10\.00 points of AP50, and 10\.00 with the \d+ most damaging"):
-        search(graph, seen, pixels, Judged(score), 0.3, ["minmax"], Quiet())
+        search(graph, seen, pixels, Judged(score), 0.3, ["minmax"], Told())
 
 
 def test_wrong_settings_are_refused(graph, seen, pixels):
     with pytest.raises(SettingError, match="did you mean 'percentile'"):
-        search(graph, seen, pixels, Judged(lambda *_: 0.8), 0.3, ["percentil"], Quiet())
+        search(graph, seen, pixels, Judged(lambda *_: 0.8), 0.3, ["percentil"], Told())
     with pytest.raises(SettingError, match="want a number from 0 on"):
-        search(graph, seen, pixels, Judged(lambda *_: 0.8), float("nan"), ["minmax"], Quiet())
+        search(graph, seen, pixels, Judged(lambda *_: 0.8), float("nan"), ["minmax"], Told())
 
 
 def test_what_is_quantised_already_is_refused(graph, ranges, tmp_path):

@@ -206,15 +206,7 @@ def _keep_more(
             f"budget of {budget:g}; raise --budget{more}, calibrate with more pictures like those that judge, or "
             "fine-tune the model for INT8"
         )
-    low, high, chosen = 0, most, last  # `low` is not enough, `high` is
-    while high - low > 1:
-        middle = (low + high) // 2
-        trial = keep(middle)
-        if trial.holds(budget):
-            high, chosen = middle, trial
-        else:
-            low = middle
-    return chosen
+    return _fewest(most, last, keep, budget)
 
 
 def _pack(graph: Graph, ranked: Sequence[Damage], eight: Trial, most: int, budget: float, attempt: Attempt) -> Trial:
@@ -231,12 +223,21 @@ def _pack(graph: Graph, ranked: Sequence[Damage], eight: Trial, most: int, budge
     if trial.holds(budget):
         return trial
     order = [d.layer for d in ranked if d.layer in wanted]
-    low, high, chosen = 0, len(order), eight  # the first `low` keep the budget, the first `high` do not
+    return _fewest(len(order), eight, lambda back: pack(order[: len(order) - back]), budget)
+
+
+def _fewest(enough: int, chosen: Trial, attempt: Callable[[int], Trial], budget: float) -> Trial:
+    """The trial with the fewest layers given back that keeps the budget, by bisection.
+
+    enough   so many given back keep it, in the trial `chosen`; none does not
+    attempt  -> the trial with so many given back
+    """
+    low, high = 0, enough
     while high - low > 1:
         middle = (low + high) // 2
-        trial = pack(order[:middle])
+        trial = attempt(middle)
         if trial.holds(budget):
-            low, chosen = middle, trial
+            high, chosen = middle, trial
         else:
-            high = middle
+            low = middle
     return chosen
