@@ -63,7 +63,8 @@ def pages() -> dict[Path, str]:
     of_experiments = result("experiments") if (ROOT / "benchmarks" / "results" / "experiments.json").exists() else None
     blocks["experiments"] = experiment_tables.experiments(of_experiments)
     blocks |= {"experiment-records": experiment_tables.records(of_experiments), "suppression": timing("suppression")}
-    blocks |= {name: timing(name) for name in ("tiles", "curve", "targets_speed", "false_alarms", "elsewhere")}
+    blocks |= {name: timing(name) for name in ("tiles", "curve", "targets_speed", "elsewhere")}
+    blocks |= {name: timing(name) for name in ("false_alarms", "labelled_twice")}
     blocks |= {"quantise": deploy_tables.quantised(), "certificates": deploy_tables.certificates()}
     blocks |= {"blood_cells": blood_cells(), "networks": networks(), "compare": timing("compare")}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "passerby" / "models").glob("*.md")]:
