@@ -95,9 +95,12 @@ def command(
     """
     from passerby.cli.options import parse_input
     from passerby.deploy.targets import target_of
+    from passerby.deploy.targets.base import need_suffix
     from passerby.runtime.model_file import is_shipped
 
     target = target_of(kind)
+    if out:
+        need_suffix(kind, target, out)
     if out and out.exists() and is_shipped(out):
         raise click.UsageError(f"--to {out}: ships with passerby and is not changed; name another file")
     checkpoint = Path(model).suffix == CHECKPOINT

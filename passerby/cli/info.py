@@ -136,7 +136,7 @@ def names_recipe(model: str) -> bool:
         return False
     if model.replace("_", "-") not in recipes:
         raise SettingError(
-            f"no model or recipe '{model}'{did_you_mean(model, [*models, *recipes])}; or give an .onnx or a .py file"
+            f"no model or recipe '{model}'{did_you_mean(model, {*models, *recipes})}; or give an .onnx or a .py file"
         )
     return True
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from passerby.errors import SettingError, SourceError, did_you_mean
+from passerby.errors import SettingError, did_you_mean
 from passerby.live.scene import LineSpec, Scene, ZoneSpec, parse_line, parse_zone
-from passerby.media.live import kind_of, shown
+from passerby.media.live import kind_of, need_file
 from passerby.media.sources import frame_rate
 
 _NAMED = re.compile(r"([\w.-]{1,40})=(.+)", re.DOTALL)
@@ -47,8 +47,7 @@ def check_sources(sources: Mapping[str, str]) -> dict[str, float]:
     for name, uri in sources.items():
         rates[name] = 0.0
         if kind_of(uri) == "file":
-            if not Path(uri).is_file():
-                raise SourceError(f"{shown(uri)}: no such file")
+            need_file(uri)
             rates[name] = frame_rate(Path(uri))
     return rates
 

@@ -99,8 +99,8 @@ class LiveSource:
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
 
     def __enter__(self) -> LiveSource:
-        if self._file and not Path(self.uri).is_file():
-            raise SourceError(f"{self.name}: no such file")
+        if self._file:
+            need_file(self.uri)
         self._thread.start()
         return self
 
@@ -248,6 +248,12 @@ def open_capture(uri: str) -> Capture:
         what = {"camera": "no camera answers there", "stream": "no stream answers there"}
         raise SourceError(f"{shown(uri)}: {what.get(kind, 'cannot be read as video')}")
     return capture
+
+
+def need_file(uri: str) -> None:
+    """Raises SourceError where a video file is not there."""
+    if not Path(uri).is_file():
+        raise SourceError(f"{shown(uri)}: {'a folder; name a video in it' if Path(uri).is_dir() else 'no such file'}")
 
 
 def shown(uri: str) -> str:

@@ -49,6 +49,8 @@ def test_files_are_looked_at_before_anything_runs(tmp_path, make_video):
     assert check_sources({"a": str(path), "cam": "0"}) == {"a": pytest.approx(29.97, abs=0.005), "cam": 0}
     with pytest.raises(SourceError, match=r"gone\.mp4: no such file"):
         check_sources({"a": str(tmp_path / "gone.mp4")})
+    with pytest.raises(SourceError, match="a folder; name a video in it"):
+        check_sources({"a": str(tmp_path)})
     (tmp_path / "no.mp4").write_bytes(b"no video")
     with pytest.raises(SourceError, match="cannot be read as video"):
         check_sources({"a": str(tmp_path / "no.mp4")})

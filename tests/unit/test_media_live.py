@@ -229,6 +229,8 @@ def test_a_repeated_video_goes_on_and_its_times_too(make_video, tmp_path):
 def test_files_that_are_not_there_or_no_video_are_told(tmp_path):
     with pytest.raises(SourceError, match=r"gone\.mp4: no such file"), LiveSource(str(tmp_path / "gone.mp4")):
         pass
+    with pytest.raises(SourceError, match="a folder; name a video in it"), LiveSource(str(tmp_path)):
+        pass
     (tmp_path / "no.mp4").write_bytes(b"no video")
     with pytest.raises(SourceError, match="cannot be read as video"):
         open_capture(str(tmp_path / "no.mp4"))

@@ -267,6 +267,19 @@ def test_the_command_refuses_what_it_must(cli, refused, tiny_model):
     refused(cli("export", tiny_model, "--to", find_model("head")), 2, "head.onnx: ships with passerby")
 
 
+@pytest.mark.parametrize(
+    ("kind", "to", "wanted"),
+    [("onnx", "small.xml", ".onnx"), ("onnx", "small", ".onnx"), ("openvino", "small.mp4", ".xml")],
+)
+@pytest.mark.parametrize("resized", [False, True], ids=["as it is", "at another size"])
+def test_a_file_is_named_as_its_target_s_are(cli, refused, tiny_model, tmp_path, kind, to, wanted, resized):
+    words = ["--input", "96x64"] if resized else []
+    before = sorted(tmp_path.iterdir())
+    said = f"--to {to}: target {kind} writes a {wanted} file; name it so"
+    refused(cli("export", tiny_model, "--target", kind, "--to", to, *words), 2, said)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_nodes_out_of_order_are_put_in_order(tiny_model, tmp_path, tiny_spec):
     from passerby.deploy.targets.onnx_graph import cut_to_raw, sort_nodes, to_file
 

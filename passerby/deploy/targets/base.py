@@ -99,6 +99,14 @@ def need_installed(target: Target) -> None:
         raise MissingExtraError(*need)
 
 
+def need_suffix(name: str, target: Target, out: Path) -> None:
+    """Raises SettingError where a file is not named as the target's are: nothing could open it by its name."""
+    if target.suffix not in ("/", out.suffix):
+        raise SettingError(
+            f"--to {out}: target {name} writes a {target.suffix} file; name it so, or take another target (--list)"
+        )
+
+
 def need_able(name: str, target: Target, job: Job) -> Job:
     """The job with the target's defaults filled in.
 

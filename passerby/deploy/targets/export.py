@@ -11,7 +11,7 @@ from pathlib import Path
 
 from passerby.deploy.parity import FLOOR, Certificate, compare
 from passerby.deploy.parity_limits import Limits
-from passerby.deploy.targets.base import Job, Made, Target, need_able, need_installed
+from passerby.deploy.targets.base import Job, Made, Target, need_able, need_installed, need_suffix
 from passerby.deploy.targets.examples import draw_examples
 from passerby.errors import OutputError, ParityError, SettingError
 from passerby.records import SampleSet
@@ -60,6 +60,7 @@ def export_to(
     """
     need_installed(target)
     job = need_able(name, target, job)
+    need_suffix(name, target, job.out)
     _need_place(job.out)
     with tempfile.TemporaryDirectory() as drawn:
         samples = replace(draw_examples(Path(drawn)), source="drawn pictures") if data is None else data
