@@ -69,9 +69,10 @@ def command(
 
     failures: list[SourceError] = []
     items: list[Item] = []
+    folder = target or (None if as_json else Path("found"))
     for source in sources:
         try:
-            items += find_items(source)
+            items += find_items(source, folder)
         except SourceError as e:
             failures.append(e)
     if not items:
@@ -79,7 +80,6 @@ def command(
     detector = tiled(open_model(model, threshold, engine, threads), tiles)
     if with_map and not (as_json and isinstance(detector, Localiser)):
         raise SettingError("--map is for --json and a model that localises, e.g. person-map")
-    folder = target or (None if as_json else Path("found"))
     progress = Progress()
     pictures = found_in_all = 0
     with ExitStack() as stack:

@@ -41,13 +41,13 @@ def command(model: str, source: str, target: Path, threshold: float | None, engi
     from passerby.media.sources import find_items, open_source
     from passerby.runtime.localiser import Localiser
 
-    paths = [i.path for i in find_items(source)]
+    paths = [i.path for i in find_items(source, target)]
     detector = open_detector(model, threshold, engine, threads, None)
     progress = Progress()
     failures: list[SourceError] = []
     written = 0
     with PictureFolder(target, sources=paths) as shelf:
-        for frame in open_source(source, failures.append):
+        for frame in open_source(source, failures.append, target):
             if isinstance(detector, Localiser):
                 panels, legend = _of_localiser(detector, frame), "share"
             else:

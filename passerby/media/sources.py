@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from passerby.errors import SourceError
+from passerby.media.live import shown
 from passerby.pictures import is_picture_name, read_picture
 from passerby.records import Frame
 
@@ -32,10 +33,12 @@ class Item:
         return str(self.path)
 
 
-def find_items(source: str | os.PathLike[str]) -> list[Item]:
+def find_items(source: str | os.PathLike[str], results: Path | None = None) -> list[Item]:
     """The files that a source names, sorted; not yet opened.
 
-    source  a picture, a video, a folder (searched through, pictures and videos), or a glob such as "in/*.jpg"
+    source   a picture, a video, a folder (searched through, pictures and videos), or a glob such as "in/*.jpg"
+    results  where they go: inside a folder that is searched it is left out, or a second run would read what the first
+             one wrote; None: nowhere
 
     Raises SourceError when there is no such file, or nothing in the folder or behind the glob.
     """
@@ -43,6 +46,8 @@ def find_items(source: str | os.PathLike[str]) -> list[Item]:
     path = Path(text)
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
         files = sorted(p for p in path.rglob("*") if p.is_file() and (is_picture_name(p) or _is_video(p)))
+        if results and path.resolve() in results.resolve().parents:
+            files = [p for p in files if results.resolve() not in p.resolve().parents]
         if not files:
             raise SourceError(f"{text}: no picture or video in this folder")
     elif os.path.exists(path):  # noqa: PTH110
@@ -51,22 +56,26 @@ def find_items(source: str | os.PathLike[str]) -> list[Item]:
         files = sorted(p for p in map(Path, glob.glob(text, recursive=True)) if p.is_file())  # noqa: PTH207
         if not files:
             raise SourceError(f"{text}: no file fits this pattern")
+    elif "://" in text:
+        raise SourceError(f"{shown(text)}: is an address, and files are read here; passerby live watches streams")
     else:
         raise SourceError(f"{text}: no such file or folder")
     return [Item("video" if _is_video(p) else "picture", p) for p in files]
 
 
 def open_source(
-    source: str | os.PathLike[str], on_error: Callable[[SourceError], None] | None = None
+    source: str | os.PathLike[str],
+    on_error: Callable[[SourceError], None] | None = None,
+    results: Path | None = None,
 ) -> Iterator[Frame]:
     """All frames of a source, one after another.
 
-    source    as for `find_items`
-    on_error  called with each file's error, and the rest goes on; None: the first error is raised
+    source, results  as for `find_items`
+    on_error         called with each file's error, and the rest goes on; None: the first error is raised
 
     Raises SourceError as `find_items` does, before the first frame.
     """
-    items = find_items(source)
+    items = find_items(source, results)
 
     def frames() -> Iterator[Frame]:
         for item in items:

@@ -62,6 +62,16 @@ def test_to_names_the_folder(detect, tmp_path, make_picture):
     assert not (tmp_path / "found").exists()
 
 
+def test_a_folder_with_the_results_of_an_earlier_run_is_read_as_before(detect, tmp_path, make_picture):
+    make_picture(tmp_path / "a.png")
+    make_picture(tmp_path / "sub" / "b.png")
+    for _ in range(2):
+        ran = detect(".")
+        assert ran.code == 0, ran.err
+        assert " in 2 pictures" in ran.err
+        assert names(tmp_path / "found") == ["a.png", "b.png"]
+
+
 def test_json_is_one_object_a_line_with_the_documented_fields(detect, tmp_path, make_picture, tiny_model):
     path = make_picture(tmp_path / "photo.jpg", 120, 90)
     (row,) = rows(detect(path, "--json"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,21 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path, make_pict
     make_picture(tmp_path / "a1.png")
     make_picture(tmp_path / "a[1].png")
     assert names(tmp_path / "a[1].png", tmp_path) == [("picture", "a[1].png")]
+
+
+def test_results_of_an_earlier_run_are_no_sources_unless_they_are_named(folder, make_picture, monkeypatch):
+    make_picture(folder / "found" / "b.png")
+    monkeypatch.chdir(folder)
+    everything = [i.path for i in find_items(".")]
+    assert [i.path for i in find_items(".", Path("found"))] == [p for p in everything if p.parts[0] != "found"]
+    assert len(find_items(".", folder / "found")) == len(everything) - 1
+    assert [i.name for i in find_items("found", Path("found"))] == ["found/b.png"]
+    assert "found/b.png" not in [f.source for f in open_source(".", results=Path("found"))]
+
+
+def test_an_address_is_no_file_and_its_password_is_not_shown():
+    with pytest.raises(SourceError, match=r"^rtsp://door/1: is an address, .* passerby live watches streams$"):
+        find_items("rtsp://me:secret@door/1")
 
 
 def test_a_missing_file_is_named(tmp_path):
