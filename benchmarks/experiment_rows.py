@@ -118,21 +118,32 @@ RECORDS = {
     "head_tiny": "MobileNetV1 0.25, 464 x 304, 140.7 M multiply-adds: recipe `head-tiny-f38`",
     "head512_atss": "recipe `head-f38` gone on with: 15 epochs at 0.0005, positives by ATSS (`optimiser.assign`)",
     "h960": "MobileNetV1 0.25, 960 x 640, 606.1 M multiply-adds, begun from `head_tiny` (decision 0016)",
-    "h576": "MobileNetV1 0.5, 576 x 384, a map at stride 4, 592.6 M multiply-adds, begun from `head512` "
-    "(decision 0018): recipe `head-first`",
-    "h576d": "the same cost with one more block at stride 32 and one fewer at 16, begun from `h576` (decision 0019)",
-    "tiny512": "MobileNetV1 0.25, 512 x 336, a map at stride 4, 150.0 M multiply-adds, begun from `head_tiny`; stopped "
-    "in epoch 26 of 40 (decision 0019)",
-    "tiny512b": "gone on with `tiny512`, no block frozen, soft suppression (decision 0019)",
+    "h576": "MobileNetV1 0.5, 576 x 384, a map at stride 4, 592.6 M multiply-adds, begun from `head512` (decision "
+    "0018): recipe `head-first`",
+    "h576d": "the same cost with one more block at stride 32 and one fewer at 16, begun from `h576` (decision "
+    "0019): recipe `head`",
+    "tiny512": "MobileNetV1 0.25, 512 x 336, a map at stride 4, 150.0 M multiply-adds, begun from `head_tiny`; "
+    "stopped in epoch 26 of 40 (decision 0019)",
+    "tiny512b": "gone on with `tiny512`, no block frozen, soft suppression (decision 0019): recipe `head-tiny`",
     "tiny_taught": "gone on with `tiny512b`, taught by `head` (decision 0020)",
-    "head_thawed": "gone on with `h576d`: nothing frozen, boxes weigh 3 (decision 0021): recipe `head`, which ships as "
-    "the mean of its best and last epoch and `h576d`",
+    "head_thawed": "gone on with `h576d`: nothing frozen, boxes weigh 3 (decision 0021): recipe `head`, which "
+    "ships as the mean of its best and last epoch and `h576d`",
     "tiny_again": "gone on with `tiny_taught` in the same way, taught by `head_thawed` (decision 0021): recipe "
     "`head-tiny`",
     "head_revived": "begun from `head` with its constant channels revived (decision 0022); it does not ship",
-    "tiny_revived": "begun from `tiny_again` with its constant channels revived (decisions 0022, 0023): recipe "
-    "`head-tiny`, which ships as the mean of its best and last epoch",
+    "tiny_revived": "begun from `tiny_again` with its constant channels revived (decisions 0022, 0023): `head-tiny` "
+    "before, the mean of its best and last epoch",
     "aware": "begun from `head`, rounded as INT8 does; stopped in epoch 5 of 5 (decision 0022); it does not ship",
+    "head_wide": "begun from `head` as it was, with 1,000 street pictures labelled by two detectors and crops that "
+    "show nobody, epochs of 3,079 (decision 0024): recipe `head`",
+    "tiny_wide": "begun from `head-tiny`, with the same pictures, epochs of 3,079, taught by the second epoch of "
+    "`head_wide` (decision 0024): recipe `head-tiny`",
+    "head_close": "six epochs more of the same pictures with fewer crops, begun with the mean of `head` as it was "
+    "and `head_wide` (decision 0025): recipe `head`",
+    "wide_close": "the same, begun with `head_wide` (decision 0025); it does not ship",
+    "near_zoom": "begun from `head`: parts and canvases in which the median head takes 20 to 250 input pixels "
+    "(decision 0027); it does not ship",
+    "near_crop": "begun from `head`: more parts, down to 0.15 of the side (decision 0027); it does not ship",
 }
 
 
