@@ -113,7 +113,8 @@ def command(
 def open_model(word: Word, **settings: Any) -> Predictor:
     """Any model: a checkpoint by `learn`, everything else by `runtime.open`; settings as `open_word` takes them."""
     from passerby.cli.eval import open_detector
-    from passerby.runtime.open import CHECKPOINT, open_word
+    from passerby.runtime.model_file import CHECKPOINT
+    from passerby.runtime.open import open_word
     from passerby.runtime.tuned import default_engine
 
     if settings.get("engine") == "auto" and word.file and word.file.suffix == ".onnx" and not word.is_function:

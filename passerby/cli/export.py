@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from passerby.records import Pixels
     from passerby.spec import ModelSpec
 
-CHECKPOINT = ".safetensors"
-
 
 def print_targets(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     """--list: every target, what it makes, and the line that installs what is missing."""
@@ -96,7 +94,7 @@ def command(
     from passerby.cli.options import parse_input
     from passerby.deploy.targets import target_of
     from passerby.deploy.targets.base import need_suffix
-    from passerby.runtime.model_file import is_shipped
+    from passerby.runtime.model_file import CHECKPOINT, is_shipped
 
     target = target_of(kind)
     if out:

@@ -53,6 +53,13 @@ def hold_out(samples: SampleSet, outputs: Sequence[int], share: float, seed: int
     return held
 
 
+def told_of_both(train_set: SampleSet, val_set: SampleSet) -> str:
+    """How many pictures that validate are of those that train, e.g. "3 of 40"; "" where none is."""
+    learnt = {s.path.resolve() for s in train_set}
+    both = sum(s.path.resolve() in learnt for s in val_set)
+    return f"{both} of {len(val_set)}" if both else ""
+
+
 def picture_set(samples: SampleSet) -> PictureSet:
     """Labelled samples for judging; where a picture holds a class, its boxes are known if it has any."""
     holds = np.full((len(samples), len(samples.labels)), HOLDS_NOT, np.int8)

@@ -17,6 +17,7 @@ from passerby.files import written_whole
 from passerby.learn import checkpoint
 from passerby.learn.curves import draw_curves
 from passerby.learn.heads import HEADS
+from passerby.learn.held_out import told_of_both
 from passerby.learn.loader import Batch, cache_of, make_loader
 from passerby.learn.machine import device_name, keep_memory, seed_everything
 from passerby.learn.optimise import rate_at
@@ -44,6 +45,8 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     if run.threads:
         torch.set_num_threads(run.threads)
     train_set, val_set = task.read(recipe, tell)
+    if both := told_of_both(train_set, val_set):
+        tell.line(f"warning: {both} pictures of val are in train too, so scores tell how it remembers, not how it finds")
     trainee = prepare(recipe, tell, () if resume else train_set)  # a resumed one gets all its weights below
     network, spec, average, device = trainee.network, trainee.spec, trainee.average, trainee.device
     if warning := task.ready(network, spec, train_set, recipe):
@@ -196,6 +199,7 @@ def _with_facts(
         "trained_on": f"{train_set.source}: {count(train_set)}",
         "data_licence": recipe.data.licence or "not stated",
         "chosen_on": f"{val_set.source}: {count(val_set)}",
+        **({"chosen_on_but_trained_on": both} if (both := told_of_both(train_set, val_set)) else {}),
         "backbone_weights": recipe.model.weights or "none",
         **({"taught_by": recipe.optimiser.teacher} if recipe.optimiser.teacher else {}),
         "epoch": state.epoch,

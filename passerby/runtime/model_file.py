@@ -13,6 +13,7 @@ from passerby.runtime.formats import FORMATS
 from passerby.runtime.protobuf import Field, read_fields, write_field
 from passerby.spec import METADATA_KEY, ModelSpec
 
+CHECKPOINT = ".safetensors"  # what training leaves
 MODELS = Path(__file__).resolve().parent.parent / "models"
 # Fields of ModelProto and StringStringEntryProto: onnx.proto3 of the ONNX specification.
 _METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
@@ -36,7 +37,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:
-        raise ModelError(f"{text}: no such model file")
+        raise ModelError(f"{text}: {'a folder; name a file in it' if path.is_dir() else 'no such model file'}")
     raise SettingError(f"no model '{text}'{did_you_mean(text, known)}; or give an .onnx file")
 
 
@@ -65,6 +66,8 @@ def is_ours(path: Path) -> bool:
 def _spec_text(path: Path) -> str | None:
     if kind := FORMATS.get(path.suffix.lower()):
         return kind.read(path)
+    if path.suffix.lower() == CHECKPOINT and path.is_file():
+        raise ModelError(f"{path}: a checkpoint; make a model file of it: passerby export {path}")
     return read_metadata(path).get(METADATA_KEY)
 
 

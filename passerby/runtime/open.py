@@ -11,11 +11,10 @@ from passerby.runtime.adapters import ADAPTERS
 from passerby.runtime.adapters.foreign import Foreign
 from passerby.runtime.function import Function
 from passerby.runtime.localiser import open_model
-from passerby.runtime.model_file import is_ours, shipped_models
+from passerby.runtime.model_file import CHECKPOINT, is_ours, shipped_models
 from passerby.runtime.predictor import Predictor
 
 FILES = (".onnx", ".xml", ".tflite", ".param")
-CHECKPOINT = ".safetensors"
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,22 @@ def test_the_best_checkpoint_holds_the_average_its_threshold_and_where_it_comes_
     assert spec.provenance["val_ap50"] == round(history[-1]["ap50"], 4)
 
 
+@pytest.mark.parametrize("where", ["heads", "others"])
+def test_pictures_that_validate_and_train_are_told_and_stand_in_the_model(run, heads_voc, where):
+    root = heads_voc(4)  # both its splits hold all of its pictures
+    if where != "heads":
+        heads_voc(4, where)
+    _, tell, best = run(f"data.val=voc:{where}#val", "run.epochs=1", root=root)
+    _, spec, _ = load_network(best)
+    told = [line for line in tell.lines if "are in train too" in line]
+    if where == "heads":
+        assert [line.split(",")[0] for line in told] == ["warning: 4 of 4 pictures of val are in train too"]
+        assert spec.provenance["chosen_on_but_trained_on"] == "4 of 4"
+    else:
+        assert not told
+        assert "chosen_on_but_trained_on" not in spec.provenance
+
+
 @pytest.mark.usefixtures("no_curves")
 @pytest.mark.parametrize(
     ("name", "scores"),

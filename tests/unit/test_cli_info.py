@@ -135,6 +135,24 @@ def test_a_file_that_is_no_model_is_one_line(cli, refused, tmp_path, make_pictur
     refused(cli("info", make_picture(tmp_path / "p.png")), 5, "p.png: not an ONNX file")
 
 
+@pytest.mark.parametrize(
+    "words", [("info",), ("detect", "p.png", "--model"), ("tune",), ("live", "clip.mp4", "--model"), ("quantise",)]
+)
+def test_a_checkpoint_where_a_model_file_belongs_says_how_one_is_made(
+    cli, refused, tmp_path, make_picture, make_video, words
+):
+    make_picture(tmp_path / "p.png")
+    make_video(tmp_path / "clip.mp4")
+    (tmp_path / "best.safetensors").write_bytes(b"0" * 100)
+    more = ("--data", tmp_path) if words == ("quantise",) else ()
+    refused(cli(*words, "best.safetensors", *more), 5, "best.safetensors: a checkpoint; ", "passerby export best.")
+
+
+def test_a_folder_where_a_model_belongs_is_said_to_be_one(cli, refused, tmp_path, make_picture):
+    make_picture(tmp_path / "runs" / "p.png")
+    refused(cli("detect", tmp_path / "runs", "--model", tmp_path / "runs"), 5, "runs: a folder; name a file in it")
+
+
 def test_an_unknown_name_gets_the_nearest(cli, refused, monkeypatch, tiny_model):
     monkeypatch.setattr(model_file, "shipped_models", lambda: {"head": tiny_model})
     refused(cli("info", "haed"), 2, "did you mean 'head'?")
