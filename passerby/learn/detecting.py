@@ -79,8 +79,22 @@ def read(recipe: Recipe, tell: Teller) -> tuple[SampleSet, SampleSet]:
         )
     for field, part, so in (("train", train_set, "nothing can be learnt"), ("val", val_set, "no score can choose")):
         if not any((~s.truth.ignore & ~s.truth.difficult).any() for s in part):
+            need_label_in_common(recipe, field)
             raise DataError(f"data.{field} ({part.source}) holds no object that counts, so {so}; name labelled data")
     return train_set, val_set
+
+
+def need_label_in_common(recipe: Recipe, field: str) -> None:
+    """Raises DataError where the data sets of a field hold other labels than the recipe asks for."""
+    classes = parse_classes(classes_of(recipe))
+    wanted = {*classes.labels, *classes.renamed}
+    for source in recipe.data.sources(field, EXAMPLE):
+        own = load_boxes(source, (), recipe.data.root).labels
+        if own and not wanted.intersection(own):
+            raise DataError(
+                f"data.{field} ({source}) has {list(own)}, the model is to find {list(recipe.model.labels)}: no label "
+                f"in common; say what stands for it, e.g. --set data.classes={recipe.model.labels[0]}={own[0]}"
+            )
 
 
 def read_boxes(sources: tuple[str, ...], recipe: Recipe, field: str, tell: Teller) -> SampleSet:

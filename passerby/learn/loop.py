@@ -46,7 +46,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
         torch.set_num_threads(run.threads)
     train_set, val_set = task.read(recipe, tell)
     if both := told_of_both(train_set, val_set):
-        tell.line(f"warning: {both} pictures of val are in train too, so scores tell how it remembers, not how it finds")
+        tell.line(f"warning: {both} pictures of val are in train too: scores tell how it remembers, not how it finds")
     trainee = prepare(recipe, tell, () if resume else train_set)  # a resumed one gets all its weights below
     network, spec, average, device = trainee.network, trainee.spec, trainee.average, trainee.device
     if warning := task.ready(network, spec, train_set, recipe):

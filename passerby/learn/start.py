@@ -77,6 +77,11 @@ def read_start(model: str, samples: Sequence[Sample] = ()) -> Start:
 
     Raises ModelError when the file is missing, cut short, or not one of passerby.
     """
+    if Path(model).suffix and not Path(model).is_file():
+        raise ModelError(
+            f"model.start: {model}: no such file; begin with a model that ships, e.g. --set model.start=head, with "
+            "none (--set model.start=), or make it first as the recipe says"
+        )
     if is_exported(model):
         return _read_exported(find_model(model), samples)
     path = Path(model)

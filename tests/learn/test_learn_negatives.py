@@ -186,6 +186,12 @@ def test_a_training_set_without_any_object_that_counts_is_a_data_error(run, monk
         run("run")
 
 
+def test_data_of_other_labels_says_which_and_how_one_may_stand_for_the_other(run):
+    said = r"^data\.train .*has \['head'\], the model is to find \['helmet'\]: .* --set data\.classes=helmet=head$"
+    with pytest.raises(DataError, match=said):
+        run("run", "model.labels=helmet", "data.classes=helmet=hat")
+
+
 @pytest.mark.parametrize("part", ["train", "val"])
 def test_labels_of_whole_pictures_are_no_negatives(run, monkeypatch, part):
     def load(*args):

@@ -123,7 +123,7 @@ def test_pictures_that_validate_and_train_are_told_and_stand_in_the_model(run, h
     _, spec, _ = load_network(best)
     told = [line for line in tell.lines if "are in train too" in line]
     if where == "heads":
-        assert [line.split(",")[0] for line in told] == ["warning: 4 of 4 pictures of val are in train too"]
+        assert [line.split(": scores")[0] for line in told] == ["warning: 4 of 4 pictures of val are in train too"]
         assert spec.provenance["chosen_on_but_trained_on"] == "4 of 4"
     else:
         assert not told
