@@ -50,11 +50,10 @@ def match(truth: Truth, anchors: Floats, match_iou: float) -> NDArray[np.int64]:
     that overlaps it more gets it, and the other its next best. A default box without object is not judged where over
     half of it lies in an ignore region, or where it overlaps a difficult object.
     """
-    corners = to_corners(anchors)
-    out, rows = _without_objects(truth, corners, match_iou)
+    out, rows = _without_objects(truth, anchors, match_iou)
     if len(rows) == 0:
         return out
-    overlaps = iou(corners, truth.boxes[rows])
+    overlaps = iou(to_corners(anchors), truth.boxes[rows])
     owner = overlaps.argmax(axis=1)
     positive = overlaps[np.arange(len(anchors)), owner] > match_iou
     for row, column in best_pairs(overlaps):
@@ -97,13 +96,12 @@ def match_atss(truth: Truth, anchors: Floats, maps: Sequence[AnchorMap], match_i
     anchor-based and anchor-free detection via adaptive training sample selection", algorithm 1. Unlike there an object
     with no such box, e.g. one smaller than a cell, takes its best one as in `match`.
     """
-    corners = to_corners(anchors)
-    out, rows = _without_objects(truth, corners, match_iou)
+    out, rows = _without_objects(truth, anchors, match_iou)
     if len(rows) == 0:
         return out
     boxes = truth.boxes[rows]
     near = candidates(anchors[:, :2], to_centres(boxes)[:, :2], maps)
-    values = iou_of(corners[near], boxes)  # (K, N): only these, since most default boxes are far from an object
+    values = iou_of(to_corners(anchors[near]), boxes)  # (K, N): only these, most default boxes are far from an object
     centres = anchors[near, :2]
     inside = ((centres > boxes[:, :2]) & (centres < boxes[:, 2:])).all(axis=2)
     enough = values >= values.mean(axis=0) + values.std(axis=0, ddof=1)
@@ -112,10 +110,12 @@ def match_atss(truth: Truth, anchors: Floats, maps: Sequence[AnchorMap], match_i
     order = np.lexsort((-column, value))  # what is written last stays: the best overlap, the first object of equal ones
     owner = np.full(len(anchors), NOBODY, np.int64)
     owner[wanted[order]] = column[order]
-    lone = np.setdiff1d(np.arange(len(rows)), owner)
-    free = np.where(owner[:, None] >= 0, 0, iou(corners, boxes[lone]))
-    for row, place in best_pairs(free) if len(lone) else ():
-        owner[row] = lone[place]
+    alone = np.ones(len(rows), bool)
+    alone[owner[wanted]] = False
+    if len(lone := np.flatnonzero(alone)):
+        free = np.where(owner[:, None] >= 0, 0, iou(to_corners(anchors), boxes[lone]))
+        for row, place in best_pairs(free):
+            owner[row] = lone[place]
     positive = owner >= 0
     out[positive] = rows[owner[positive]]
     return out
@@ -151,12 +151,12 @@ def _nearest(line: Floats, wanted: Floats) -> NDArray[np.intp]:
     return np.asarray(first[:, None] + np.arange(count), np.intp)
 
 
-def _without_objects(truth: Truth, corners: Floats, match_iou: float) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+def _without_objects(truth: Truth, anchors: Floats, match_iou: float) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
     """What default boxes (A, 4) answer for while no object has any, NOBODY or UNJUDGED; and the objects' rows."""
-    out = np.full(len(corners), NOBODY, np.int64)
+    out = np.full(len(anchors), NOBODY, np.int64)
     hazy = truth.ignore | truth.difficult
     if hazy.any():
-        regions = truth.boxes[truth.ignore]
+        corners, regions = to_corners(anchors), truth.boxes[truth.ignore]
         inside = (intersection(corners, regions) > 0.5 * area(corners)[:, None]).any(axis=1)
         near = (iou(corners, truth.boxes[truth.difficult]) > match_iou).any(axis=1)
         out[inside | near] = UNJUDGED
