@@ -1,7 +1,7 @@
 """Training speed: pictures a second of the step alone, and of the whole loop with its loader.
 
 Limit of the project: the whole loop at least 0.9 of the step.
-python benchmarks/training_speed.py --root DIR    where DIR holds data/scut_head and weights/
+python benchmarks/training_speed.py --root DIR    where DIR holds scut_head
 """
 
 from __future__ import annotations
