@@ -180,12 +180,13 @@ def _columns(path: Path, first: list[str]) -> _Columns:
         return _Columns({"file": 0, "class": 5}, (1, 2, 3, 4), False, 0)
     of = {what: header.index(n) for what, names in NAMES.items() for n in reversed(names.split()) if n in header}
     four = next((four for four in (*CORNERS, *SIZED) if set(four.split()) <= set(header)), "")
+    told = printable(", ".join(header)[:200])
     if not four:
-        raise DataError(f"{path}: no columns for the box among {', '.join(header)[:200]}; want xmin, ymin, xmax, ymax")
+        raise DataError(f"{path}: no columns for the box among {told}; want xmin, ymin, xmax, ymax")
     for what in ("file", "class"):
         if what not in of:
-            told = f"one of {', '.join(NAMES[what].split()[:4])}"
-            raise DataError(f"{path}: no column for the {what} among {', '.join(header)[:200]}; want {told}")
+            some = ", ".join(NAMES[what].split()[:4])
+            raise DataError(f"{path}: no column for the {what} among {told}; want one of {some}")
     box = tuple(header.index(name) for name in four.split())
     if box[2] == of.get("width"):  # then these two are the box's, not the picture's
         del of["width"], of["height"]

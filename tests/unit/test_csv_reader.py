@@ -114,6 +114,8 @@ def test_a_quoted_field_may_hold_the_separator_and_lines(read, tmp_path):
         (["filename,xmin,ymin,xmax,ymax"], "no column for the class among"),
         (["class,xmin,ymin,xmax,ymax"], "no column for the file among"),
         (["a.png,1,2,11,22"], "no columns for the box"),
+        (["filename,class,xmin,ymin,xmax,ymax\x0ba.png,1"], "ymin, xmax, ymax a.png, 1; want"),
+        (["filename,xmin,ymin,xmax,ymax,cl\x1bss"], "xmax, ymax, cl ss; want"),
         ([], "it is empty"),
         ([HEADER, '"' + "x" * 200_000], "not readable CSV: field larger than field limit"),
         ([HEADER, "x" * 1_000_001], "line 2 is over 1 MB long"),
