@@ -1,10 +1,11 @@
 """One picture, labelled twice: what one labelling of SCUT-HEAD Part B lacks of the other's heads.
 
 The set holds pictures twice, at other sizes, each labelled anew (`passerby data check` finds them); by whom is not
-known. One labelling of a pair is taken as the truth and the other as a detector's answer, then the other way round: missed is the share of
-heads whose partner, one to one by the largest sum of IoU, overlaps them by less than the IoU; what a labelling has too
-many counts as false. So this is what a detector that errs like a labelling would get at that number of false positives
-an image; it has no score to trade the one for the other. Pairs: train and val, likeness of 0.95 and more.
+known. One labelling of a pair is taken as the truth and the other as a detector's answer, then the other way round:
+missed is the share of heads whose partner, one to one by the largest sum of IoU, overlaps them by less than the IoU;
+what a labelling has too many counts as false. So this is what a detector that errs like a labelling would get at that
+number of false positives an image; it has no score to trade the one for the other. Pairs: train and val, likeness of
+0.95 and more.
 python benchmarks/labelled_twice.py --root DIR      DIR holds scut_head
 """
 
