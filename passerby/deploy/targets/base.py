@@ -100,7 +100,7 @@ def need_installed(target: Target) -> None:
 
 
 def need_suffix(name: str, target: Target, out: Path) -> None:
-    """Raises SettingError where a file is not named as the target's are: nothing could open it by its name."""
+    """Raises SettingError where a file is not named as the target's are: by its name tools know what it is."""
     if target.suffix not in ("/", out.suffix):
         raise SettingError(
             f"--to {out}: target {name} writes a {target.suffix} file; name it so, or take another target (--list)"
