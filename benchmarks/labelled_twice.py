@@ -23,6 +23,7 @@ from passerby.data.duplicates import near_pairs
 from passerby.data.look import look_at_all
 from passerby.geometry.boxes import iou
 from passerby.geometry.pairing import pair_up
+from passerby.measure.interval import resamples
 
 LIKENESS = 0.95  # under it the pictures of a pair are cut otherwise, or others of the same room
 SIDE = 500  # pixels of the square to which both are brought, so that their boxes can be laid on each other
@@ -45,8 +46,8 @@ def main() -> None:
     for name, some in (("all pairs", pairs), ("without those of which one has twice the labels", whole)):
         for least in (0.5, 0.3):
             missed, false = missed_of(some, least)
-            draws = np.random.default_rng(0).integers(0, len(some), (DRAWS, len(some)))
-            low, high = np.percentile([missed_of([some[k] for k in draw], least)[0] for draw in draws], (2.5, 97.5))
+            drawn = [missed_of(some, least, times)[0] for times in resamples(len(some), DRAWS, 0)]
+            low, high = np.percentile(drawn, (2.5, 97.5))
             rows.append(
                 {
                     "pairs": f"{name}: {len(some)}",
@@ -72,11 +73,14 @@ def beside(one: np.ndarray, other: np.ndarray) -> Pair:
     return np.array([shared[i, j] for i, j in pair_up(shared)]), len(one), len(other)
 
 
-def missed_of(pairs: list[Pair], least: float) -> tuple[float, float]:
-    """Share of heads that the other labelling lacks at an IoU, and heads an image that only one of them has."""
-    heads = sum(a + b for _, a, b in pairs)
-    alone = heads - 2 * sum(int((shared >= least).sum()) for shared, *_ in pairs)
-    return alone / heads, alone / (2 * len(pairs))
+def missed_of(pairs: list[Pair], least: float, times: np.ndarray | int = 1) -> tuple[float, float]:
+    """Share of heads that the other labelling lacks at an IoU, and heads an image that only one of them has.
+
+    times  how often each pair counts
+    """
+    heads = np.array([a + b for _, a, b in pairs]) * times
+    alone = heads - 2 * np.array([(shared >= least).sum() for shared, *_ in pairs]) * times
+    return alone.sum() / heads.sum(), alone.sum() / (2 * len(pairs))
 
 
 if __name__ == "__main__":

@@ -182,17 +182,12 @@ def read_labelled(
 
     Raises DataError where it has no boxes, or no label in common with the detector.
     """
-    from passerby.data import load_data
     from passerby.errors import DataError
-    from passerby.measure.evaluate import load_boxes
+    from passerby.measure.evaluate import labels_apart, load_boxes
 
     samples = load_boxes(data, classes or detector.spec.labels, root)
-    if not samples.objects():
-        own = load_data(data, (), root).labels
-        if own and not set(own) & set(detector.spec.labels):
-            raise DataError(
-                f"{data}: has {list(own)}, the model finds {list(detector.spec.labels)}: no label in common"
-            )
+    if not samples.objects() and (own := labels_apart(data, detector.spec.labels, root)):
+        raise DataError(f"{data}: has {list(own)}, the model finds {list(detector.spec.labels)}: no label in common")
     _tell_reader(samples, data, progress)
     return samples
 

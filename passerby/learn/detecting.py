@@ -17,7 +17,7 @@ from passerby.errors import DataError, SettingError
 from passerby.learn.engine import TorchEngine
 from passerby.learn.network import Detector
 from passerby.learn.validated import Validated
-from passerby.measure.evaluate import evaluate, load_boxes
+from passerby.measure.evaluate import evaluate, labels_apart, load_boxes
 from passerby.measure.operating_point import best_f1
 from passerby.recipe import Augment, Data, Optimiser, Recipe
 from passerby.records import SampleSet
@@ -89,8 +89,7 @@ def need_label_in_common(recipe: Recipe, field: str) -> None:
     classes = parse_classes(classes_of(recipe))
     wanted = {*classes.labels, *classes.renamed}
     for source in recipe.data.sources(field, EXAMPLE):
-        own = load_boxes(source, (), recipe.data.root).labels
-        if own and not wanted.intersection(own):
+        if own := labels_apart(source, wanted, recipe.data.root):
             raise DataError(
                 f"data.{field} ({source}) has {list(own)}, the model is to find {list(recipe.model.labels)}: no label "
                 f"in common; say what stands for it, e.g. --set data.classes={recipe.model.labels[0]}={own[0]}"

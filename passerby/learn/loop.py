@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,10 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
     if run.threads:
         torch.set_num_threads(run.threads)
     train_set, val_set = task.read(recipe, tell)
+    of_sets = (("trained_on", train_set), ("chosen_on", val_set))
+    read = {what: f"{samples.source}: {task.told(samples)}" for what, samples in of_sets}
     if both := told_of_both(train_set, val_set):
+        read["chosen_on_but_trained_on"] = both
         tell.line(f"warning: {both} pictures of val are in train too: scores tell how it remembers, not how it finds")
     trainee = prepare(recipe, tell, () if resume else train_set)  # a resumed one gets all its weights below
     network, spec, average, device = trainee.network, trainee.spec, trainee.average, trainee.device
@@ -103,7 +106,7 @@ def train(recipe: Recipe, out: Path, tell: Teller, resume: bool = False) -> Path
             score = found.scores[run.best_by] * task.best_by[run.best_by]
             if score > state.best:
                 state.best, state.best_epoch = score, state.epoch
-                chosen = _with_facts(spec, recipe, found, state, device, (task.told, train_set, val_set))
+                chosen = _with_facts(spec, recipe, found, state, device, read)
                 checkpoint.save(best, shown, None, None, chosen, recipe, state)
         state.history.append({k: float(v) for k, v in row.items()})
         checkpoint.save(last, network, average, trainee.optimiser, spec, recipe, state)
@@ -189,17 +192,14 @@ def _with_facts(
     found: Validated,
     state: checkpoint.State,
     device: torch.device,
-    data: tuple[Callable[[SampleSet], str], SampleSet, SampleSet],
+    read: dict[str, str],
 ) -> ModelSpec:
-    """The spec with its thresholds chosen on the validation set, and where the model comes from."""
-    count, train_set, val_set = data
+    """The spec with its thresholds chosen on the validation set, and where the model comes from; read: its pictures."""
     thresholds, rules = found.settle()
     facts: dict[str, Any] = {
         "recipe": recipe.name,
-        "trained_on": f"{train_set.source}: {count(train_set)}",
         "data_licence": recipe.data.licence or "not stated",
-        "chosen_on": f"{val_set.source}: {count(val_set)}",
-        **({"chosen_on_but_trained_on": both} if (both := told_of_both(train_set, val_set)) else {}),
+        **read,
         "backbone_weights": recipe.model.weights or "none",
         **({"taught_by": recipe.optimiser.teacher} if recipe.optimiser.teacher else {}),
         "epoch": state.epoch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,12 @@ def load_boxes(source: str, labels: Sequence[str], root: str | Path) -> SampleSe
     samples = load_data(source, labels, root)
     need_boxes(samples)
     return samples
+
+
+def labels_apart(source: str, wanted: Collection[str], root: str | Path) -> tuple[str, ...]:
+    """The labels that a data set has, where none of them is wanted; () where one is, or where it has none."""
+    own = load_data(source, (), root).labels
+    return () if set(own) & set(wanted) else own
 
 
 def need_boxes(samples: SampleSet) -> None:

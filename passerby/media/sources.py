@@ -46,8 +46,9 @@ def find_items(source: str | os.PathLike[str], results: Path | None = None) -> l
     path = Path(text)
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
         files = sorted(p for p in path.rglob("*") if p.is_file() and (is_picture_name(p) or _is_video(p)))
-        if results and path.resolve() in results.resolve().parents:
-            files = [p for p in files if results.resolve() not in p.resolve().parents]
+        away = results.resolve() if results else None
+        if away and path.resolve() in away.parents:
+            files = [p for p in files if away not in p.resolve().parents]
         if not files:
             raise SourceError(f"{text}: no picture or video in this folder")
     elif os.path.exists(path):  # noqa: PTH110
