@@ -19,11 +19,12 @@ def pair_up(gain: ArrayLike, least: float = 0.0) -> list[tuple[int, int]]:
     if table.size == 0:
         return []
     allowed = (table >= least) & (table > 0)
+    first, second = (side.tolist() for side in allowed.nonzero())
+    if len(set(first)) == len(set(second)) == len(first):  # nobody wants what another wants
+        return list(zip(first, second, strict=True))
     rivals = allowed & ((allowed.sum(axis=1) > 1)[:, None] | (allowed.sum(axis=0) > 1)[None, :])
     alone = [(int(r), int(c)) for r, c in np.argwhere(allowed & ~rivals)]  # nobody else wants either: they are a pair
     rows, columns = np.flatnonzero(rivals.any(axis=1)), np.flatnonzero(rivals.any(axis=0))
-    if not rows.size:
-        return alone
     allowed, table = allowed[np.ix_(rows, columns)], table[np.ix_(rows, columns)]
     cost = np.where(allowed, -table, 0.0)  # a pair that is not allowed gains nothing: it is made, and left out below
     turned = cost.shape[0] > cost.shape[1]

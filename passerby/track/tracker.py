@@ -85,7 +85,7 @@ class Tracker:
         self.seen: NDArray[np.float64] = np.zeros(0)  # when each was seen last
         self.best: NDArray[np.float64] = np.zeros(0)  # each one's highest score so far
         self.first: Floats = np.zeros((0, 4), np.float32)  # each one's first box
-        self.newly = Detections.none()
+        self.newly = replace(Detections.none(), ids=np.zeros(0, np.int64))
         self.time: float | None = None
         self.given = 0
 
@@ -122,7 +122,10 @@ class Tracker:
         rows, columns = rows[known], columns[known]
         self._name(found, rows, columns)
         order = np.argsort(-found.scores[columns], kind="stable")
-        told = replace(found[columns[order]], ids=self.ids[rows[order]])
+        rows, columns = rows[order], columns[order]
+        told = Detections(
+            found.boxes[columns], found.scores[columns], found.labels[columns], found.names, self.ids[rows]
+        )
         self._forget(time)
         return told
 
@@ -131,7 +134,8 @@ class Tracker:
         fresh = self.ids[rows] == 0
         count = int(fresh.sum())
         if not count:
-            self.newly = replace(Detections.none(found.names), ids=np.zeros(0, np.int64))
+            if len(self.newly) or self.newly.names != found.names:
+                self.newly = replace(Detections.none(found.names), ids=np.zeros(0, np.int64))
             return
         rows, columns = rows[fresh], columns[fresh]
         self.ids[rows] = self.given + 1 + np.arange(count)
@@ -173,7 +177,8 @@ class Tracker:
         nobodys = np.ones(len(found), bool)
         nobodys[[column for _, column in pairs + second]] = False
         rest = unsure[~alone & ~(parts & nobodys).any(axis=1)]
-        return second + self._match(np.setdiff1d(left, [row for row, _ in second]), found, rest)
+        waiting[[row for row, _ in second]] = False
+        return second + self._match(np.flatnonzero(waiting), found, rest)
 
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
         """New identities of the detections `columns`; those of the very first frame need no confirming."""
@@ -224,4 +229,5 @@ def nearness(motion: Motion, rows: NDArray[np.int64], boxes: Floats, reach: floa
     size = (here[:, None, 2:] + there[None, :, 2:]) / 2
     share = 1 - np.abs(here[:, None, :2] - there[None, :, :2]) / (reach * size + doubt[:, None])
     shapes = shape_iou(here[:, 2:].astype(np.float32), there[:, 2:].astype(np.float32))
-    return np.asarray(np.maximum(share, 0).prod(axis=2) * shapes)
+    share = np.maximum(share, 0)
+    return np.asarray(share[..., 0] * share[..., 1] * shapes)
