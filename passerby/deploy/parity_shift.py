@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from passerby.measure.matching import Doubles
 from passerby.pictures import read_picture
 from passerby.records import Detections, Floats, Ints, SampleSet
 from passerby.runtime.predictor import Predictor
+from passerby.runtime.undecoded import Undecoded
 
 Mask = NDArray[np.bool_]
 SAME = 0.5  # IoU from which on two detections can be of one object, as everywhere in measuring
@@ -134,7 +136,7 @@ def compare_raw(before: Predictor, after: Predictor, samples: SampleSet) -> Raw 
     boxes, scores, pictures = [np.zeros(0)], [np.zeros(0)], samples.samples[:RAW_PICTURES]
     for sample in pictures:
         pixels = read_picture(sample.path)
-        answers = [p.run(p.prepare(pixels)[0]) for p in (before, after)]
+        answers = [_decoded(p.run(p.prepare(pixels)[0])) for p in (before, after)]
         if not all(_is_rows(x) for x in answers) or answers[0][0].shape != answers[1][0].shape:
             return None
         (box_a, score_a), (box_b, score_b) = answers
@@ -145,6 +147,11 @@ def compare_raw(before: Predictor, after: Predictor, samples: SampleSet) -> Raw 
         scores.append(np.abs(score_a[seen].astype(np.float64) - score_b[seen]).max(axis=1, initial=0))
     moved, apart = np.concatenate(boxes), np.concatenate(scores)
     return Raw(len(pictures), len(moved), Spread.of(moved), Spread.of(apart))
+
+
+def _decoded(answer: Any) -> Any:
+    """A raw answer whose boxes are an array, where they are worked out when asked."""
+    return (answer[0][:], answer[1]) if isinstance(answer, tuple) and isinstance(answer[0], Undecoded) else answer
 
 
 def compare_maps(before: Predictor, after: Predictor, samples: SampleSet) -> Maps:

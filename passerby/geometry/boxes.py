@@ -5,12 +5,26 @@ Corners are x0 y0 x1 y1 with x1, y1 exclusive (width = x1 - x0); centres are cx 
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from passerby.errors import ShapeError
 
 Floats = NDArray[np.float32]
+
+
+class BoxRows(Protocol):
+    """Boxes (A, 4) x0 y0 x1 y1 that are asked for by rows: an array, or what works them out when asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Boxes (K, 4) float32 of a slice, a mask or an array of rows."""
+        ...
+
+
 Variance = tuple[float, float]
 SSD_VARIANCE: Variance = (0.1, 0.2)  # centre, size: the Caffe release of SSD
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.errors import SettingError, did_you_mean
-from passerby.geometry.boxes import Floats, area, iou, to_centres
+from passerby.geometry.boxes import BoxRows, Floats, area, iou, to_centres
 
 Found = tuple[Floats, Floats]  # boxes (K, 4) and scores (K,) of one class, highest score first
 BLOCK = 64  # highest scores of those left that are settled at a time
 TABLE = 200  # boxes of which every pair's overlap is worked out at once; of more only those of a box that is taken
-LEAST_LEFT = np.float32(1e-30)
+BETTER = np.triu(np.ones((BLOCK, BLOCK), bool), 1)  # [i, j]: of boxes sorted by score, i comes before j
+LEAST = np.float32(1e-30)
 CANDIDATES = 2000  # highest scores a class that enter suppression; bounds time on a crowded picture
 
 
@@ -47,7 +48,7 @@ def sorted_nms(boxes: Floats, threshold: float) -> NDArray[np.intp]:
 
 
 def nms_per_class(
-    boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int
+    boxes: BoxRows, scores: Floats, floor: float, threshold: float, keep: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Suppression class by class over the raw output of a detector.
 
@@ -78,7 +79,7 @@ def nms_per_class(
 
 
 def suppress(
-    boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int, method: str
+    boxes: BoxRows, scores: Floats, floor: float, threshold: float, keep: int, method: str
 ) -> tuple[Floats, Floats, NDArray[np.intp]]:
     """Suppression class by class, by any of METHODS; `nms_per_class` is "hard", and tells which rows stay.
 
@@ -115,44 +116,68 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
 
     Bodla et al. 2017, "Soft-NMS", equation 2 (linear).
     """
-    if len(boxes) > BLOCK:
-        stay = _may_stay(boxes, scores, floor, threshold)
-        boxes, scores = boxes[stay], scores[stay]
-    table = _shares_left(iou(boxes, boxes), threshold) if len(boxes) <= TABLE else None
-    columns = () if table is not None else (*np.ascontiguousarray(boxes.T), area(boxes))  # in memory side by side
-    left, rows, values = scores.copy(), list[int](), list[np.float32]()
-    while len(rows) < min(keep, len(boxes)) and (value := left[best := int(left.argmax())]) >= floor:
+    columns = _columns(boxes)
+    if len(boxes) <= BLOCK:
+        rows, values = _one_by_one(columns, scores.copy(), floor, threshold, keep)
+        return boxes[rows], values
+    first = columns[:, :BLOCK]
+    better_near = (_shared(first, first) > threshold) & BETTER
+    best = np.flatnonzero(
+        ~better_near.any(axis=0)
+    )  # whose turn comes before that of all they overlap: taken as they are
+    left = _shares_left(columns, columns[:, best], threshold).prod(axis=1)
+    left *= scores
+    left[best] = -np.inf
+    rest = np.flatnonzero(left >= floor)
+    taken, values = _one_by_one(columns[:, rest], left[rest], floor, threshold, keep)
+    rows, values = np.concatenate([best, rest[taken]]), np.concatenate([scores[best], values])
+    order = np.argsort(-values, kind="stable")[:keep]
+    return boxes[rows[order]], values[order]
+
+
+def _one_by_one(
+    columns: Floats, left: Floats, floor: float, threshold: float, keep: int
+) -> tuple[NDArray[np.intp], Floats]:
+    """Take the highest of the scores `left`, lower what overlaps it, and so on: which were taken (K,), their scores."""
+    table = _shares_left(columns, columns, threshold) if len(left) <= TABLE else None
+    rows, values = list[int](), list[np.float32]()
+    while len(rows) < min(keep, len(left)) and (value := left[best := int(left.argmax())]) >= floor:
         rows.append(best)
         values.append(value)
-        left *= table[best] if table is not None else _shares_left(_iou_with(columns, best), threshold)
+        left *= table[best] if table is not None else _shares_left(columns[:, best, None], columns, threshold)[0]
         left[best] = -np.inf
-    return boxes[rows].reshape(-1, 4), np.array(values, np.float32)
+    return np.array(rows, np.intp), np.array(values, np.float32)
 
 
-def _iou_with(columns: tuple[Floats, ...], k: int) -> Floats:
-    """IoU of box k with all of them (N,): columns x0 y0 x1 y1 and area, (N,) each."""
-    x0, y0, x1, y1, sizes = columns
-    shared = np.maximum(np.minimum(x1, x1[k]) - np.maximum(x0, x0[k]), 0)
-    shared *= np.maximum(np.minimum(y1, y1[k]) - np.maximum(y0, y0[k]), 0)
-    return np.asarray(shared / np.maximum(sizes + sizes[k] - shared, LEAST_LEFT), np.float32)
+def _columns(boxes: Floats) -> Floats:
+    """x0, y0, x1, y1 and area (5, N) of boxes (N, 4), each side by side in memory."""
+    return np.asarray(np.stack([*boxes.T, area(boxes)]), np.float32)
 
 
-def _shares_left(shared: Floats, threshold: float) -> Floats:
-    """What `soft` leaves of scores where a box that was taken overlaps theirs by `shared`.
+def _shared(a: Floats, b: Floats) -> Floats:
+    """IoU of every pair of two `_columns`, (5, N) and (5, M) -> (N, M): as `geometry.boxes.iou`, in place."""
+    shared = np.minimum(a[2, :, None], b[2])
+    shared -= np.maximum(a[0, :, None], b[0])
+    high = np.minimum(a[3, :, None], b[3])
+    high -= np.maximum(a[1, :, None], b[1])
+    np.maximum(shared, 0, out=shared)
+    shared *= np.maximum(high, 0, out=high)
+    union = np.add(a[4, :, None], b[4], out=high)
+    union -= shared
+    shared /= np.maximum(union, LEAST, out=union)
+    return np.asarray(shared, np.float32)
+
+
+def _shares_left(a: Floats, b: Floats, threshold: float) -> Floats:
+    """What `soft` leaves of one's score when the other is taken, of every pair of two `_columns` -> (N, M).
 
     It is never quite nothing, so that what was taken stays at minus infinity.
     """
-    return np.asarray(np.where(shared > threshold, np.maximum(1 - shared, LEAST_LEFT), np.float32(1)), np.float32)
-
-
-def _may_stay(boxes: Floats, scores: Floats, floor: float, threshold: float) -> NDArray[np.bool_]:
-    """Which boxes `soft` need look at: a box without a better one near is taken as it is, and many fall under the floor
-    by those alone, before they could lower another."""
-    best = np.flatnonzero(~np.triu(iou(boxes[:BLOCK], boxes[:BLOCK]) > threshold, 1).any(axis=0))
-    shared = iou(boxes, boxes[best])
-    lowered = scores * np.where(shared > threshold, 1 - shared, np.float32(1)).prod(axis=1)
-    lowered[best] = scores[best]
-    return np.asarray(lowered >= floor * (1 - 1e-5), np.bool_)
+    shared = _shared(a, b)
+    apart = shared <= threshold
+    left = np.maximum(np.subtract(1, shared, out=shared), LEAST, out=shared)
+    np.copyto(left, 1, where=apart)
+    return left
 
 
 def diou(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int) -> Found:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from passerby.errors import ModelError, SettingError, ShapeError
+from passerby.geometry.boxes import BoxRows
 from passerby.geometry.nms import suppress
 from passerby.geometry.resize import Placement, fit
 from passerby.pictures import read_picture
@@ -23,7 +24,7 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
+    def run(self, pixels: Pixels) -> tuple[BoxRows, Floats]:
         """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C). Several threads may call it at once."""
         ...
 
@@ -128,8 +129,11 @@ class Detector:
         boxes, scores, placement = self.raw(picture)
         return self.settle(boxes, scores, placement, threshold), heat_map(scores, self.spec, placement)
 
-    def raw(self, picture: Picture) -> tuple[Floats, Floats, Placement]:
-        """What the graph says of a picture, for `settle`: boxes (A, 4) input pixels, scores (A, C), and its place."""
+    def raw(self, picture: Picture) -> tuple[BoxRows, Floats, Placement]:
+        """What the graph says of a picture, for `settle`: boxes (A, 4) input pixels, scores (A, C), and its place.
+
+        `boxes[rows]` are an array, `boxes[:]` all of them: most are never asked for, so they may be worked out then.
+        """
         pixels, placement = self.prepare(picture)
         boxes, scores = self.run(pixels)
         return boxes, scores, placement
@@ -138,25 +142,29 @@ class Detector:
         """The picture as the graph's input (1, H, W, 3) uint8 RGB, and how it lies in it."""
         return as_input(picture, self.spec)
 
-    def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
-        """The graph alone: boxes (A, 4) input pixels, scores (A, C)."""
+    def run(self, pixels: Pixels) -> tuple[BoxRows, Floats]:
+        """The graph alone: boxes (A, 4) input pixels, by rows as in `raw`, and scores (A, C)."""
         return self.engine.run(pixels)
 
-    def finish(self, answer: tuple[Floats, Floats], placement: Placement, threshold: float | None = None) -> Detections:
+    def finish(
+        self, answer: tuple[BoxRows, Floats], placement: Placement, threshold: float | None = None
+    ) -> Detections:
         """`settle` of what `run` gave, as `runtime.predictor.Predictor` has it."""
         return self.settle(*answer, placement, threshold)
 
-    def settle(self, boxes: Floats, scores: Floats, placement: Placement, threshold: float | None = None) -> Detections:
+    def settle(
+        self, boxes: BoxRows, scores: Floats, placement: Placement, threshold: float | None = None
+    ) -> Detections:
         """Raw output of the graph -> Detections: threshold, suppression, boxes back into the picture.
 
         boxes (A, 4) input pixels; scores (A, C); threshold None: the detector's own
         """
         floor = self.threshold if threshold is None else threshold
         need_share("threshold", floor)
-        boxes, scores, labels = suppress(boxes, scores, floor, self.nms_iou, self.max_detections, self.nms)
+        found, best, labels = suppress(boxes, scores, floor, self.nms_iou, self.max_detections, self.nms)
         return Detections(
-            placement.back(boxes),
-            scores.astype(np.float32, copy=False),
+            placement.back(found),
+            best.astype(np.float32, copy=False),
             labels.astype(np.int64, copy=False),
             self.spec.labels,
         )

@@ -164,7 +164,7 @@ class Localiser:
 
         Raises ModelError where the graph gives something else.
         """
-        scores, maps = self.engine.run(pixels)
+        scores, maps = map(np.asarray, self.engine.run(pixels))
         count = len(self.spec.labels)
         if scores.shape != (count,) or maps.ndim != 3 or len(maps) != count + 1 or maps.size == 0:
             raise ModelError(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from passerby.errors import ModelError
 from passerby.geometry.anchors import default_boxes
-from passerby.geometry.boxes import decode
+from passerby.geometry.boxes import BoxRows
 from passerby.records import Floats, Pixels
+from passerby.runtime.undecoded import Undecoded
 from passerby.spec import ModelSpec
 
 Array = NDArray[Any]
@@ -41,33 +42,39 @@ class Answering(Protocol):
 class Read:
     """An engine whose outputs are read as its model's spec says; a `runtime.detector.Engine`.
 
-    engine  the graph
-    spec    how it ends; None: two outputs, decoded
+    engine   the graph
+    spec     how it ends; None: two outputs, decoded
+    offsets  it was loaded without its decoding, by `runtime.undecoded.leave_offsets`: what it calls boxes are offsets
     """
 
-    def __init__(self, engine: Answering, spec: ModelSpec | None = None) -> None:
+    def __init__(self, engine: Answering, spec: ModelSpec | None = None, offsets: bool = False) -> None:
         self.engine, self.spec = engine, spec
         self.name = engine.name
         if spec is not None and spec.precision == "int8":  # the engine cannot tell what the file holds
             self.name = f"{engine.name.rpartition(' ')[0]} int8"
         self.order = _order(engine.outputs, names_of(spec)) if spec else []
-        raw = spec is not None and spec.outputs == "raw"
-        self.anchors = default_boxes(spec.anchors, spec.height, spec.width) if spec and raw else None
+        undecoded = spec is not None and (offsets or spec.outputs == "raw")
+        self.anchors = default_boxes(spec.anchors, spec.height, spec.width) if spec and undecoded else None
 
-    def run(self, pixels: Pixels) -> tuple[Floats, Floats]:
+    def run(self, pixels: Pixels) -> tuple[BoxRows, Floats]:
         """(1, H, W, 3) uint8 RGB -> boxes (A, 4) input pixels, scores (A, C); of a localiser scores (C,), maps.
 
         Raises ModelError where the graph gives something else than its spec says.
         """
         answer = self.engine.answer(pixels)
-        if self.spec is None or self.spec.outputs == "decoded":
+        if self.spec is None or (self.spec.outputs == "decoded" and self.anchors is None):
             first, second = (answer[k] for k in self.order or (0, 1))
             return first[0], second[0]
         ordered = [answer[k] for k in self.order]
-        if self.spec.outputs == "nms":
+        if self.spec.outputs == "nms" or self.anchors is None:
             boxes, scores, labels = ordered
             return spread(boxes, scores, labels, len(self.spec.labels))
-        return decode_raw(ordered, self.spec, self.anchors)
+        if self.spec.outputs == "raw":
+            offsets, logits = read_raw(ordered, self.spec)
+            scores = score(logits, self.spec.scoring)
+        else:
+            offsets, scores = (one[0] for one in ordered)
+        return Undecoded(offsets, self.anchors, self.spec.variance), scores
 
 
 def names_of(spec: ModelSpec) -> list[str]:
@@ -86,12 +93,11 @@ def names_of(spec: ModelSpec) -> list[str]:
     return ["boxes", "scores"]
 
 
-def decode_raw(outputs: Sequence[Array], spec: ModelSpec, anchors: Floats | None = None) -> tuple[Floats, Floats]:
-    """Raw outputs -> boxes (A, 4) input pixels, scores (A, C).
+def read_raw(outputs: Sequence[Array], spec: ModelSpec) -> tuple[Floats, Floats]:
+    """Raw outputs -> offsets (A, 4), logits (A, C), or (A, C + 1) with softmax.
 
     outputs  logits (..., A_k, C), or (..., A_k, C + 1) background first where the spec says softmax, of every map, then
              offsets (..., A_k, 4) of every map, in the order of `names_of`; A_k boxes: row by row, column by column
-    anchors  (A, 4) of `default_boxes`; None: laid out here
 
     Raises ModelError where an output has another size.
     """
@@ -104,10 +110,7 @@ def decode_raw(outputs: Sequence[Array], spec: ModelSpec, anchors: Floats | None
         if part.size != count * width:
             raise ModelError(f"{spec.name}: its output {name} is {part.shape}, want (1, {count}, {width})")
         parts.append(np.asarray(part, np.float32).reshape(count, width))
-    logits, offsets = np.concatenate(parts[:maps]), np.concatenate(parts[maps:])
-    if anchors is None:
-        anchors = default_boxes(spec.anchors, spec.height, spec.width)
-    return decode(offsets, anchors, spec.variance), score(logits, spec.scoring)
+    return np.concatenate(parts[maps:]), np.concatenate(parts[:maps])
 
 
 def score(logits: Floats, scoring: str) -> Floats:

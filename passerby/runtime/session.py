@@ -20,6 +20,7 @@ from passerby.runtime.lite_rt import LiteRt
 from passerby.runtime.ncnn_net import NcnnNet
 from passerby.runtime.outputs import OPEN, Answering, Array, Model, Read, first_line, lay_out
 from passerby.runtime.tuned import default_engine, find_choice
+from passerby.runtime.undecoded import leave_offsets
 from passerby.spec import ModelSpec
 
 KINDS = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "f32": "float32", "u8": "uint8"}  # of inputs
@@ -170,16 +171,33 @@ def open_engine(
     chosen = find_choice(model, streams) if kind == "auto" and not threads else None
     if chosen:
         kind, threads = chosen.engine, chosen.threads
-    opened = _make_of(model, where, kind)(model, where, threads, streams)
-    read = Read(opened, spec)
+    make, offsets = _make_of(model, where, kind), False
+    if spec and spec.task == "detect" and spec.outputs == "decoded" and not _has_own_engine(model):
+        model, offsets = _without_decoding(model)
+    read = Read(make(model, where, threads, streams), spec, offsets)
     if chosen:
         read.name += f", {chosen.told()}"
     return read
 
 
+def _has_own_engine(model: Model) -> bool:
+    """Whether it is a file of another format than .onnx."""
+    return isinstance(model, Path) and model.suffix.lower() in BY_FORMAT
+
+
+def _without_decoding(model: Model) -> tuple[Model, bool]:
+    """An .onnx file that leaves decoding to `Read`, and whether it does; one that cannot be read is the engine's."""
+    try:
+        data = model.read_bytes() if isinstance(model, Path) else model
+    except OSError:
+        return model, False
+    left = leave_offsets(data)
+    return (left, True) if left else (model, False)
+
+
 def _make_of(model: Model, where: str, kind: str) -> Make:
     """What opens a model. Raises SettingError as `open_engine` does."""
-    own = BY_FORMAT.get(model.suffix.lower()) if isinstance(model, Path) else None
+    own = BY_FORMAT[model.suffix.lower()] if isinstance(model, Path) and _has_own_engine(model) else None
     known = ["auto", *ENGINES, *(name for name, _ in BY_FORMAT.values())]
     if kind not in known:
         raise SettingError(f"no engine '{kind}'{did_you_mean(kind, known)}")

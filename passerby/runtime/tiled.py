@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.errors import SettingError
-from passerby.geometry.boxes import area, intersection, iou
+from passerby.geometry.boxes import BoxRows, area, intersection, iou
 from passerby.geometry.nms import greedy_rows, nms_per_class
 from passerby.geometry.part import Part, tiles
 from passerby.geometry.resize import Placement, fit
@@ -54,7 +54,7 @@ class Answer:
     """What the graph said of each view: boxes (A, 4) input pixels, scores (A, C)."""
 
     views: list[View]
-    raw: list[tuple[Floats, Floats]]
+    raw: list[tuple[BoxRows, Floats]]
 
 
 class Tiled:

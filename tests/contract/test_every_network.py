@@ -22,6 +22,8 @@ from passerby.learn.network import build, spec_of  # noqa: E402
 from passerby.learn.to_onnx import BOX_LIMIT, SCORE_LIMIT, compare, to_bytes  # noqa: E402
 from passerby.learn.weights import load_backbone  # noqa: E402
 from passerby.recipe import Model, Optimiser  # noqa: E402
+from passerby.runtime.session import OnnxRuntime, open_engine  # noqa: E402
+from passerby.runtime.undecoded import Undecoded, leave_offsets  # noqa: E402
 from passerby.spec import ModelSpec  # noqa: E402
 
 DETECTORS = [name for name, head in HEADS.items() if head.task == "detect"]
@@ -151,9 +153,16 @@ def test_the_exported_file_answers_as_the_network_does(backbone, head):
     spec = spec_of(model)
     network = shaken(build(spec))
     noise = [p.numpy() for p in pictures(2)]
-    parity = compare(network, spec, to_bytes(network, spec), noise)
+    data = to_bytes(network, spec)
+    parity = compare(network, spec, data, noise)
     assert parity.boxes <= BOX_LIMIT
     assert parity.scores <= SCORE_LIMIT
+    for pixels in noise:  # and so does what is left of it where boxes are decoded by rows
+        boxes, scores = OnnxRuntime(data, "whole", 1).run(pixels[None])
+        by_rows, same = open_engine(data, "left", "onnxruntime", 1, spec=spec).run(pixels[None])
+        assert isinstance(by_rows, Undecoded) == (leave_offsets(data) is not None) == (head != "two_stage")
+        np.testing.assert_allclose(by_rows[:], boxes, atol=BOX_LIMIT)
+        np.testing.assert_array_equal(same, scores)
 
 
 @pytest.mark.parametrize(("backbone", "head"), PAIRS)

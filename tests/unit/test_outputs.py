@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from passerby.errors import ModelError
-from passerby.runtime.outputs import Read, decode_raw, lay_out, names_of, score, spread
+from passerby.runtime.outputs import Read, lay_out, names_of, score, spread
 from passerby.spec import AnchorMap, ModelSpec
 
 MAPS = (AnchorMap(2, 2, ((8.0, 4.0),)), AnchorMap(1, 1, ((16.0, 8.0), (4.0, 4.0))))
@@ -32,6 +32,11 @@ def raw(rows=(0.0,) * 6, offsets=None):
     logits = np.array(rows, np.float32).reshape(6, -1)
     shifts = np.zeros((6, 4), np.float32) if offsets is None else np.array(offsets, np.float32)
     return [logits[None, :4], logits[None, 4:], shifts[None, :4], shifts[None, 4:]]
+
+
+def decode_raw(outputs, spec):
+    boxes, scores = Read(Told(**dict(zip(names_of(spec), outputs, strict=True))), spec).run(None)
+    return np.asarray(boxes), scores
 
 
 def test_raw_outputs_are_named_by_map_and_its_cells():

@@ -10,12 +10,12 @@ import numpy as np
 from passerby.deploy.quantise.calibrate import Range
 from passerby.deploy.quantise.graph import Graph, Layer
 from passerby.deploy.quantise.int8 import write_one
-from passerby.geometry.boxes import area
+from passerby.geometry.boxes import BoxRows, area
 from passerby.records import Floats, Pixels
 from passerby.runtime.session import open_engine
 
 SHOWN = 0.1  # score from which a default box is looked at; the rest are background whatever they do
-Answer = tuple[Floats, Floats]
+Answer = tuple[BoxRows, Floats]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def compare(before: Sequence[Answer], after: Sequence[Answer]) -> tuple[float, f
 
 def compare_localisers(before: Sequence[Answer], after: Sequence[Answer]) -> tuple[float, float]:
     """Mean difference of scores (C,), and of maps (C + 1, h, w) as shares of the largest value of a picture's own."""
-    scores = [np.abs(a - b).mean() for (a, _), (b, _) in zip(before, after, strict=True)]
+    scores = [np.abs(np.asarray(a) - np.asarray(b)).mean() for (a, _), (b, _) in zip(before, after, strict=True)]
     maps = [np.abs(a - b).mean() / max(np.abs(a).max(), 1e-6) for (_, a), (_, b) in zip(before, after, strict=True)]
     return float(np.mean(scores)), float(np.mean(maps))
 
