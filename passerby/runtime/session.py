@@ -18,6 +18,7 @@ from passerby.records import Floats, Pixels
 from passerby.runtime.detector import Engine
 from passerby.runtime.lite_rt import LiteRt
 from passerby.runtime.ncnn_net import NcnnNet
+from passerby.runtime.openvino_front import normalise_first
 from passerby.runtime.outputs import OPEN, Answering, Array, Model, Read, first_line, lay_out
 from passerby.runtime.tuned import default_engine, find_choice
 from passerby.runtime.undecoded import leave_offsets
@@ -77,7 +78,9 @@ class OpenVino:
         if precision:
             settings["INFERENCE_PRECISION_HINT"] = precision
         try:
-            self.compiled = core.compile_model(core.read_model(model), "CPU", settings)
+            graph = core.read_model(model)
+            normalise_first(graph)
+            self.compiled = core.compile_model(graph, "CPU", settings)
         except RuntimeError as e:
             raise ModelError(f"{where}: OpenVINO cannot load it ({first_line(e)}); copy or export it again") from e
         self.free = [self.compiled.create_infer_request()]  # a request serves one caller at a time
