@@ -12,14 +12,30 @@ import onnxruntime
 from passerby.errors import ModelError
 from passerby.runtime.blueprint import Blueprint, Operator, Tensor, product, times
 from passerby.runtime.outputs import first_line
-from passerby.runtime.protobuf import Field, read_fields, read_varint, write_field
+from passerby.runtime.protobuf import (
+    A_INT,
+    A_NAME,
+    A_TENSOR,
+    GRAPH,
+    INITIALIZER,
+    INPUT,
+    N_ATTRIBUTE,
+    N_INPUT,
+    N_KIND,
+    N_NAME,
+    N_OUTPUT,
+    NODE,
+    OUTPUT,
+    T_DIMS,
+    T_NAME,
+    T_TYPE,
+    V_NAME,
+    Field,
+    read_fields,
+    read_varint,
+    write_field,
+)
 
-# Fields of ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto: onnx.proto3.
-GRAPH = 7
-NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
-N_INPUT, N_OUTPUT, N_NAME, N_KIND, N_ATTRIBUTE = 1, 2, 3, 4, 5
-A_NAME, A_INT, A_TENSOR = 1, 3, 5
-T_DIMS, T_TYPE, T_NAME = 1, 2, 8
 TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
     11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16", 17: "float8", 18: "float8", 19: "float8", 20: "float8",
@@ -78,7 +94,7 @@ def _graph(data: memoryview) -> tuple[list[Node], list[Tensor], list[str], list[
         elif field.number == INITIALIZER:
             stored.append(_tensor(field.content))
         elif field.number in ports:
-            ports[field.number].append(next((_text(f) for f in read_fields(field.content) if f.number == 1), ""))
+            ports[field.number].append(next((_text(f) for f in read_fields(field.content) if f.number == V_NAME), ""))
     return nodes, stored, ports[INPUT], ports[OUTPUT]
 
 
@@ -138,7 +154,7 @@ def _shapes(path: Path, data: bytes, made: list[str], size: tuple[int, int] | No
     Where it cannot say, the graph is run once on zeros.
     """
     # a message written twice is merged (protobuf.dev, "Last One Wins"): lists grow
-    more = write_field(GRAPH, b"".join(write_field(OUTPUT, write_field(1, n.encode())) for n in made))
+    more = write_field(GRAPH, b"".join(write_field(OUTPUT, write_field(V_NAME, n.encode())) for n in made))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

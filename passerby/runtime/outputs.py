@@ -74,6 +74,10 @@ class Read:
             scores = score(logits, self.spec.scoring)
         else:
             offsets, scores = (one[0] for one in ordered)
+        if offsets.shape != self.anchors.shape:
+            raise ModelError(
+                f"{self.spec.name}: gives {offsets.shape} offsets, want {self.anchors.shape}; export the model again"
+            )
         return Undecoded(offsets, self.anchors, self.spec.variance), scores
 
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+# Fields of ONNX's ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto: onnx.proto3.
+GRAPH = 7
+NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
+N_INPUT, N_OUTPUT, N_NAME, N_KIND, N_ATTRIBUTE = 1, 2, 3, 4, 5
+A_NAME, A_INT, A_TENSOR = 1, 3, 5
+T_DIMS, T_TYPE, T_NAME, T_EXTERNAL = 1, 2, 8, 13
+V_NAME = 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types: protobuf.dev/programming-guides/encoding
 
 

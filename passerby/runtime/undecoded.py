@@ -13,14 +13,24 @@ import numpy as np
 
 from passerby.geometry.boxes import Variance, decode
 from passerby.records import Floats
-from passerby.runtime.protobuf import Field, read_fields, write_field
+from passerby.runtime.protobuf import (
+    GRAPH,
+    INITIALIZER,
+    INPUT,
+    N_INPUT,
+    N_KIND,
+    N_OUTPUT,
+    NODE,
+    OUTPUT,
+    T_EXTERNAL,
+    T_NAME,
+    V_NAME,
+    Field,
+    read_fields,
+    write_field,
+)
 
-# Fields of ModelProto, GraphProto, NodeProto and ValueInfoProto: onnx.proto3.
-GRAPH = 7
-NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12
-N_INPUT, N_OUTPUT, N_KIND = 1, 2, 4
-V_NAME = 1
-I_NAME = 8  # of TensorProto
+_NONE = memoryview(b"")
 # What `export` writes between offsets and boxes, `geometry.boxes.decode` as a graph; another form is left as it is.
 FORMULA = Counter({"Slice": 2, "Mul": 5, "Exp": 1, "Add": 2, "Sub": 1, "Concat": 1})
 
@@ -62,18 +72,22 @@ class _Node(NamedTuple):
 def leave_offsets(data: bytes) -> bytes | None:
     """An .onnx file that gives boxes (1, A, 4) and scores, as one that gives the boxes' offsets and scores.
 
-    returns  the new file; None where the old one does not end in decoding as `export` writes it, or is no ONNX file
+    returns  the new file; None where the old one does not end in decoding as `export` writes it, keeps weights in
+             another file, or is no ONNX file
     """
     try:
         whole = list(read_fields(memoryview(data)))
         graph = [f for part in whole if part.number == GRAPH and part.content for f in read_fields(part.content)]
-        nodes = [_node(f) for f in graph if f.number == NODE and f.content]
-        outputs = {_text(f, V_NAME): f for f in graph if f.number == OUTPUT}
-        stored = [_text(f, I_NAME) for f in graph if f.number == INITIALIZER]
-        pictures = {_text(f, V_NAME) for f in graph if f.number == INPUT}.difference(stored)
+        nodes = [_node(f) for f in graph if f.number == NODE]
+        outputs = {_name(f): f for f in graph if f.number == OUTPUT}
+        weights = [{p.number: p for p in read_fields(f.content or _NONE)} for f in graph if f.number == INITIALIZER]
+        stored = [_text(w.get(T_NAME)) for w in weights]
+        pictures = {_name(f) for f in graph if f.number == INPUT}.difference(stored)
     except (IndexError, ValueError):
         return None
-    if list(outputs) != ["boxes", "scores"] or not (offsets := _offsets_of(nodes, pictures)):
+    if list(outputs) != ["boxes", "scores"] or any(T_EXTERNAL in w for w in weights):
+        return None
+    if not (offsets := _offsets_of(nodes, pictures)):
         return None
     wanted = {offsets, "scores"}
     kept: set[int] = set()
@@ -117,19 +131,22 @@ def _offsets_of(nodes: list[_Node], pictures: set[str]) -> str | None:
 
 def _node(field: Field) -> _Node:
     parts: dict[int, list[str]] = {N_INPUT: [], N_OUTPUT: [], N_KIND: []}
-    for part in read_fields(field.content or memoryview(b"")):
-        if part.number in parts and part.content is not None:
-            parts[part.number].append(bytes(part.content).decode())
+    for part in read_fields(field.content or _NONE):
+        if part.number in parts:
+            parts[part.number].append(_text(part))
     return _Node(field, (parts[N_KIND] or [""])[0], parts[N_INPUT], parts[N_OUTPUT])
 
 
-def _text(field: Field, number: int) -> str:
-    """A text in a message."""
-    parts = read_fields(field.content or memoryview(b""))
-    return next((bytes(p.content).decode() for p in parts if p.number == number and p.content), "")
+def _name(port: Field) -> str:
+    """Of a ValueInfoProto."""
+    return next((_text(p) for p in read_fields(port.content or _NONE) if p.number == V_NAME), "")
+
+
+def _text(field: Field | None) -> str:
+    return bytes(field.content).decode() if field and field.content else ""
 
 
 def _renamed(field: Field, name: str) -> bytes:
     """A ValueInfoProto under another name."""
-    rest = (bytes(p.whole) for p in read_fields(field.content or memoryview(b"")) if p.number != V_NAME)
+    rest = (bytes(p.whole) for p in read_fields(field.content or _NONE) if p.number != V_NAME)
     return write_field(V_NAME, name.encode()) + b"".join(rest)

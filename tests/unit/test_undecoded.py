@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from passerby.errors import ModelError
 from passerby.geometry.boxes import decode
 from passerby.runtime.detector import Detector
 from passerby.runtime.session import ENGINES, OnnxRuntime, open_engine
@@ -105,3 +106,60 @@ def test_a_localisers_file_is_left_as_it_is():
     from passerby.runtime.model_file import find_model
 
     assert leave_offsets(find_model("person-map").read_bytes()) is None
+
+
+def test_weights_in_another_file_stay_where_they_are(tiny_bytes, tiny_spec, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "two.onnx"
+    proto = onnx.load_from_string(tiny_bytes)
+    onnx.save_model(proto, path, save_as_external_data=True, location="weights.bin", size_threshold=1024)
+    assert leave_offsets(path.read_bytes()) is None
+    found = open_engine(path, "two.onnx", "onnxruntime", 1, spec=tiny_spec).run(noise(1))
+    np.testing.assert_allclose(found[0], open_engine(tiny_bytes, "tiny", "onnxruntime", 1).run(noise(1))[0], atol=1e-3)
+
+
+def test_default_boxes_that_are_not_the_files_are_said(tiny_bytes, tiny_spec):
+    wrong = tiny_spec.with_(anchors=tiny_spec.anchors[:-1])
+    with pytest.raises(ModelError, match=r"tiny: gives \(\d+, 4\) offsets, want \(\d+, 4\); export the model again"):
+        open_engine(tiny_bytes, "tiny", "onnxruntime", 1, spec=wrong).run(noise(1))
+
+
+@pytest.mark.parametrize("precision", [{}, {"INFERENCE_PRECISION_HINT": "f32"}], ids=["best", "float32"])
+def test_openvino_normalises_before_it_turns_and_says_the_same(precision):
+    openvino = pytest.importorskip("openvino")
+    from passerby.runtime.model_file import find_model
+    from passerby.runtime.openvino_front import normalise_first
+    from passerby.runtime.session import openvino_core
+
+    core = openvino_core()
+    graphs = [core.read_model(find_model("head-tiny")) for _ in range(2)]
+    normalise_first(graphs[1])
+    first = [next(iter(g.get_parameters()[0].output(0).get_target_inputs())).get_node().get_type_name() for g in graphs]
+    assert first == ["Transpose", "Convert"]
+    kept = openvino.Model(graphs[1].get_results(), graphs[1].get_parameters(), "same")
+    normalise_first(kept)  # a second time there is nothing to do
+    assert len(kept.get_ops()) == len(graphs[1].get_ops())
+    pixels = np.random.default_rng(2).integers(0, 256, graphs[0].input(0).shape, np.uint8)
+    one, other = (core.compile_model(g, "CPU", precision)(pixels) for g in graphs)
+    for k in range(2):
+        np.testing.assert_array_equal(one[k], other[k])
+
+
+def test_channels_that_are_normalised_apart_keep_their_order():
+    pytest.importorskip("openvino")
+    from passerby.runtime.model_file import find_model
+    from passerby.runtime.openvino_front import normalise_first
+    from passerby.runtime.session import openvino_core
+
+    def apart(graph):
+        onnx = pytest.importorskip("onnx")
+        by_name = {t.name: t for t in graph.initializer}
+        mean = by_name[last(graph, "Div").input[1]]
+        mean.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 2, 3], np.float32).reshape(1, 3, 1, 1), mean.name))
+
+    whole = find_model("head-tiny").read_bytes()
+    for data, changes in ((whole, True), (altered(whole, apart), False)):
+        graph = openvino_core().read_model(data)
+        before = [node.get_friendly_name() for node in graph.get_ordered_ops()]
+        normalise_first(graph)
+        assert ([node.get_friendly_name() for node in graph.get_ordered_ops()] != before) == changes
