@@ -122,9 +122,7 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
         return boxes[rows], values
     first = columns[:, :BLOCK]
     better_near = (_shared(first, first) > threshold) & BETTER
-    best = np.flatnonzero(
-        ~better_near.any(axis=0)
-    )  # whose turn comes before that of all they overlap: taken as they are
+    best = np.flatnonzero(~better_near.any(axis=0))  # their turn comes before that of all they overlap
     left = _shares_left(columns, columns[:, best], threshold).prod(axis=1)
     left *= scores
     left[best] = -np.inf
