@@ -118,31 +118,36 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
     """
     columns = _columns(boxes)
     if len(boxes) <= BLOCK:
-        rows, values = _one_by_one(columns, scores.copy(), floor, threshold, keep)
+        rows, values = _one_by_one(columns, scores.copy(), scores[:0], floor, threshold, keep)
         return boxes[rows], values
     first = columns[:, :BLOCK]
-    better_near = (_shared(first, first) > threshold) & BETTER
+    better_near = (_shared(first[:, :, None], first) > threshold) & BETTER
     best = np.flatnonzero(~better_near.any(axis=0))  # their turn comes before that of all they overlap
-    left = _shares_left(columns, columns[:, best], threshold).prod(axis=1)
+    left = _shares_left(columns[:, :, None], columns[:, best], threshold).prod(axis=1)
     left *= scores
     left[best] = -np.inf
     rest = np.flatnonzero(left >= floor)
-    taken, values = _one_by_one(columns[:, rest], left[rest], floor, threshold, keep)
+    taken, values = _one_by_one(columns[:, rest], left[rest], scores[best], floor, threshold, keep)
     rows, values = np.concatenate([best, rest[taken]]), np.concatenate([scores[best], values])
     order = np.argsort(-values, kind="stable")[:keep]
     return boxes[rows[order]], values[order]
 
 
 def _one_by_one(
-    columns: Floats, left: Floats, floor: float, threshold: float, keep: int
+    columns: Floats, left: Floats, taken: Floats, floor: float, threshold: float, keep: int
 ) -> tuple[NDArray[np.intp], Floats]:
-    """Take the highest of the scores `left`, lower what overlaps it, and so on: which were taken (K,), their scores."""
-    table = _shares_left(columns, columns, threshold) if len(left) <= TABLE else None
+    """Take the highest of the scores `left`, lower what overlaps it, and so on: which were taken (K,), their scores.
+
+    taken  scores of others that were taken before; where `keep` of both are as high, the rest is not looked at
+    """
+    table = _shares_left(columns[:, :, None], columns, threshold) if len(left) <= TABLE else None
     rows, values = list[int](), list[np.float32]()
     while len(rows) < min(keep, len(left)) and (value := left[best := int(left.argmax())]) >= floor:
+        if len(rows) + len(taken) >= keep and len(rows) + np.count_nonzero(taken >= value) >= keep:
+            break
         rows.append(best)
         values.append(value)
-        left *= table[best] if table is not None else _shares_left(columns[:, best, None], columns, threshold)[0]
+        left *= table[best] if table is not None else _shares_left(columns[:, best], columns, threshold)
         left[best] = -np.inf
     return np.array(rows, np.intp), np.array(values, np.float32)
 
@@ -153,21 +158,21 @@ def _columns(boxes: Floats) -> Floats:
 
 
 def _shared(a: Floats, b: Floats) -> Floats:
-    """IoU of every pair of two `_columns`, (5, N) and (5, M) -> (N, M): as `geometry.boxes.iou`, in place."""
-    shared = np.minimum(a[2, :, None], b[2])
-    shared -= np.maximum(a[0, :, None], b[0])
-    high = np.minimum(a[3, :, None], b[3])
-    high -= np.maximum(a[1, :, None], b[1])
+    """IoU of two `_columns`, broadcast: (5, N, 1) and (5, M) -> (N, M), (5,) and (5, M) -> (M,); `iou_of` in place."""
+    shared = np.minimum(a[2], b[2])
+    shared -= np.maximum(a[0], b[0])
+    high = np.minimum(a[3], b[3])
+    high -= np.maximum(a[1], b[1])
     np.maximum(shared, 0, out=shared)
     shared *= np.maximum(high, 0, out=high)
-    union = np.add(a[4, :, None], b[4], out=high)
+    union = np.add(a[4], b[4], out=high)
     union -= shared
     shared /= np.maximum(union, LEAST, out=union)
     return np.asarray(shared, np.float32)
 
 
 def _shares_left(a: Floats, b: Floats, threshold: float) -> Floats:
-    """What `soft` leaves of one's score when the other is taken, of every pair of two `_columns` -> (N, M).
+    """What `soft` leaves of one's score when the other is taken; `_columns`, broadcast as for `_shared`.
 
     It is never quite nothing, so that what was taken stays at minus infinity.
     """
