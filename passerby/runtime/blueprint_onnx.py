@@ -31,8 +31,10 @@ from passerby.runtime.protobuf import (
     T_TYPE,
     V_NAME,
     Field,
+    name_of,
     read_fields,
     read_varint,
+    text_of,
     write_field,
 )
 
@@ -94,7 +96,7 @@ def _graph(data: memoryview) -> tuple[list[Node], list[Tensor], list[str], list[
         elif field.number == INITIALIZER:
             stored.append(_tensor(field.content))
         elif field.number in ports:
-            ports[field.number].append(next((_text(f) for f in read_fields(field.content) if f.number == V_NAME), ""))
+            ports[field.number].append(name_of(field))
     return nodes, stored, ports[INPUT], ports[OUTPUT]
 
 
@@ -104,11 +106,11 @@ def _node(data: memoryview) -> Node:
     stored = None
     for field in read_fields(data):
         if field.number in names:
-            names[field.number].append(_text(field))
+            names[field.number].append(text_of(field))
         elif field.number == N_ATTRIBUTE and field.content is not None:
             parts = {f.number: f for f in read_fields(field.content)}
             if A_INT in parts:
-                numbers[_text(parts[A_NAME])] = parts[A_INT].value or 0
+                numbers[text_of(parts[A_NAME])] = parts[A_INT].value or 0
             tensor = parts[A_TENSOR].content if A_TENSOR in parts else None
             stored = _tensor(tensor) if tensor is not None else stored
     kind = "".join(names[N_KIND])
@@ -129,7 +131,7 @@ def _tensor(data: memoryview) -> Tensor:
         elif field.number == T_TYPE:
             kind = TYPES.get(field.value or 0, "")
         elif field.number == T_NAME:
-            name = _text(field)
+            name = text_of(field)
     return Tensor(name, tuple(dims), kind, constant=True)
 
 
@@ -142,10 +144,6 @@ def _numbers(field: Field) -> Iterator[int]:
     while at < len(field.content):
         value, at = read_varint(field.content, at)
         yield value
-
-
-def _text(field: Field) -> str:
-    return "" if field.content is None else bytes(field.content).decode("utf-8")
 
 
 def _shapes(path: Path, data: bytes, made: list[str], size: tuple[int, int] | None) -> list[Tensor]:

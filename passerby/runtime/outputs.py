@@ -62,23 +62,25 @@ class Read:
         Raises ModelError where the graph gives something else than its spec says.
         """
         answer = self.engine.answer(pixels)
-        if self.spec is None or (self.spec.outputs == "decoded" and self.anchors is None):
-            first, second = (answer[k] for k in self.order or (0, 1))
-            return first[0], second[0]
-        ordered = [answer[k] for k in self.order]
-        if self.spec.outputs == "nms" or self.anchors is None:
+        ordered = [answer[k] for k in self.order] or answer
+        if self.spec and self.anchors is not None:
+            return self._undecoded(ordered, self.spec, self.anchors)
+        if self.spec and self.spec.outputs == "nms":
             boxes, scores, labels = ordered
             return spread(boxes, scores, labels, len(self.spec.labels))
-        if self.spec.outputs == "raw":
-            offsets, logits = read_raw(ordered, self.spec)
-            scores = score(logits, self.spec.scoring)
+        return ordered[0][0], ordered[1][0]
+
+    def _undecoded(self, ordered: Sequence[Array], spec: ModelSpec, anchors: Floats) -> tuple[Undecoded, Floats]:
+        if spec.outputs == "raw":
+            offsets, logits = read_raw(ordered, spec)
+            scores = score(logits, spec.scoring)
         else:
             offsets, scores = (one[0] for one in ordered)
-        if offsets.shape != self.anchors.shape:
+        if offsets.shape != anchors.shape:
             raise ModelError(
-                f"{self.spec.name}: gives {offsets.shape} offsets, want {self.anchors.shape}; export the model again"
+                f"{spec.name}: gives {offsets.shape} offsets, want {anchors.shape}; export the model again"
             )
-        return Undecoded(offsets, self.anchors, self.spec.variance), scores
+        return Undecoded(offsets, anchors, spec.variance), scores
 
 
 def names_of(spec: ModelSpec) -> list[str]:

@@ -12,6 +12,7 @@ N_INPUT, N_OUTPUT, N_NAME, N_KIND, N_ATTRIBUTE = 1, 2, 3, 4, 5
 A_NAME, A_INT, A_TENSOR = 1, 3, 5
 T_DIMS, T_TYPE, T_NAME, T_EXTERNAL = 1, 2, 8, 13
 V_NAME = 1
+_NONE = memoryview(b"")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types: protobuf.dev/programming-guides/encoding
 
 
@@ -53,6 +54,16 @@ def read_fields(data: memoryview) -> Iterator[Field]:
         if at > len(data):
             raise ValueError("a field ends past the end")
         yield Field(number, data[start:at], content, value)
+
+
+def text_of(field: Field | None) -> str:
+    """A text; "" where there is none. Raises UnicodeDecodeError."""
+    return bytes(field.content).decode() if field and field.content else ""
+
+
+def name_of(port: Field) -> str:
+    """Of an input or output of ONNX: a ValueInfoProto."""
+    return next((text_of(f) for f in read_fields(port.content or _NONE) if f.number == V_NAME), "")
 
 
 def read_varint(data: memoryview, at: int) -> tuple[int, int]:

@@ -175,7 +175,7 @@ def open_engine(
     if chosen:
         kind, threads = chosen.engine, chosen.threads
     make, offsets = _make_of(model, where, kind), False
-    if spec and spec.task == "detect" and spec.outputs == "decoded" and not _has_own_engine(model):
+    if spec and spec.task == "detect" and spec.outputs == "decoded" and not _own_of(model):
         model, offsets = _without_decoding(model)
     read = Read(make(model, where, threads, streams), spec, offsets)
     if chosen:
@@ -183,9 +183,9 @@ def open_engine(
     return read
 
 
-def _has_own_engine(model: Model) -> bool:
-    """Whether it is a file of another format than .onnx."""
-    return isinstance(model, Path) and model.suffix.lower() in BY_FORMAT
+def _own_of(model: Model) -> tuple[str, Make] | None:
+    """The engine of a file of another format than .onnx."""
+    return BY_FORMAT.get(model.suffix.lower()) if isinstance(model, Path) else None
 
 
 def _without_decoding(model: Model) -> tuple[Model, bool]:
@@ -200,7 +200,7 @@ def _without_decoding(model: Model) -> tuple[Model, bool]:
 
 def _make_of(model: Model, where: str, kind: str) -> Make:
     """What opens a model. Raises SettingError as `open_engine` does."""
-    own = BY_FORMAT[model.suffix.lower()] if isinstance(model, Path) and _has_own_engine(model) else None
+    own = _own_of(model)
     known = ["auto", *ENGINES, *(name for name, _ in BY_FORMAT.values())]
     if kind not in known:
         raise SettingError(f"no engine '{kind}'{did_you_mean(kind, known)}")

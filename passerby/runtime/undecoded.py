@@ -26,7 +26,9 @@ from passerby.runtime.protobuf import (
     T_NAME,
     V_NAME,
     Field,
+    name_of,
     read_fields,
+    text_of,
     write_field,
 )
 
@@ -68,6 +70,25 @@ class _Node(NamedTuple):
     inputs: list[str]
     outputs: list[str]
 
+    @classmethod
+    def of(cls, field: Field) -> _Node:
+        parts: dict[int, list[str]] = {N_INPUT: [], N_OUTPUT: [], N_KIND: []}
+        for part in read_fields(field.content or _NONE):
+            if part.number in parts:
+                parts[part.number].append(text_of(part))
+        return cls(field, "".join(parts[N_KIND]), parts[N_INPUT], parts[N_OUTPUT])
+
+
+class _Weight(NamedTuple):
+    field: Field
+    name: str
+    elsewhere: bool  # kept in another file
+
+    @classmethod
+    def of(cls, field: Field) -> _Weight:
+        parts = {p.number: p for p in read_fields(field.content or _NONE)}
+        return cls(field, text_of(parts.get(T_NAME)), T_EXTERNAL in parts)
+
 
 def leave_offsets(data: bytes) -> bytes | None:
     """An .onnx file that gives boxes (1, A, 4) and scores, as one that gives the boxes' offsets and scores.
@@ -78,32 +99,28 @@ def leave_offsets(data: bytes) -> bytes | None:
     try:
         whole = list(read_fields(memoryview(data)))
         graph = [f for part in whole if part.number == GRAPH and part.content for f in read_fields(part.content)]
-        nodes = [_node(f) for f in graph if f.number == NODE]
-        outputs = {_name(f): f for f in graph if f.number == OUTPUT}
-        weights = [{p.number: p for p in read_fields(f.content or _NONE)} for f in graph if f.number == INITIALIZER]
-        stored = [_text(w.get(T_NAME)) for w in weights]
-        pictures = {_name(f) for f in graph if f.number == INPUT}.difference(stored)
+        nodes = [_Node.of(f) for f in graph if f.number == NODE]
+        outputs = {name_of(f): f for f in graph if f.number == OUTPUT}
+        weights = [_Weight.of(f) for f in graph if f.number == INITIALIZER]
+        pictures = {name_of(f) for f in graph if f.number == INPUT}.difference(w.name for w in weights)
     except (IndexError, ValueError):
         return None
-    if list(outputs) != ["boxes", "scores"] or any(T_EXTERNAL in w for w in weights):
+    if list(outputs) != ["boxes", "scores"] or any(w.elsewhere for w in weights):
         return None
     if not (offsets := _offsets_of(nodes, pictures)):
         return None
-    wanted = {offsets, "scores"}
-    kept: set[int] = set()
-    for k in reversed(range(len(nodes))):  # they are written in the order in which they run
-        if wanted.intersection(nodes[k].outputs):
-            wanted.update(nodes[k].inputs)
-            kept.add(k)
-    number, names = iter(range(len(nodes))), iter(stored)
-    parts: list[bytes | memoryview] = []
-    for field in graph:
-        if field is outputs["boxes"]:
-            parts.append(write_field(OUTPUT, _renamed(field, offsets)))
-        elif not (field.number == NODE and next(number) not in kept) and not (
-            field.number == INITIALIZER and next(names) not in wanted
-        ):
-            parts.append(field.whole)
+    wanted, dropped = {offsets, "scores"}, set[int]()
+    for node in reversed(nodes):  # they are written in the order in which they run
+        if wanted.intersection(node.outputs):
+            wanted.update(node.inputs)
+        else:
+            dropped.add(id(node.field))
+    dropped.update(id(w.field) for w in weights if w.name not in wanted)
+    parts = [
+        write_field(OUTPUT, _renamed(field, offsets)) if field is outputs["boxes"] else field.whole
+        for field in graph
+        if id(field) not in dropped
+    ]
     return b"".join([*(f.whole for f in whole if f.number != GRAPH), write_field(GRAPH, b"".join(parts))])
 
 
@@ -127,23 +144,6 @@ def _offsets_of(nodes: list[_Node], pictures: set[str]) -> str | None:
         else:
             left += [one for one in node.inputs if one in seen and one not in chain]
     return ends.pop() if len(ends) == 1 and Counter(node.kind for node in chain.values()) == FORMULA else None
-
-
-def _node(field: Field) -> _Node:
-    parts: dict[int, list[str]] = {N_INPUT: [], N_OUTPUT: [], N_KIND: []}
-    for part in read_fields(field.content or _NONE):
-        if part.number in parts:
-            parts[part.number].append(_text(part))
-    return _Node(field, (parts[N_KIND] or [""])[0], parts[N_INPUT], parts[N_OUTPUT])
-
-
-def _name(port: Field) -> str:
-    """Of a ValueInfoProto."""
-    return next((_text(p) for p in read_fields(port.content or _NONE) if p.number == V_NAME), "")
-
-
-def _text(field: Field | None) -> str:
-    return bytes(field.content).decode() if field and field.content else ""
 
 
 def _renamed(field: Field, name: str) -> bytes:
