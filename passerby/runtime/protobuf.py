@@ -12,7 +12,6 @@ N_INPUT, N_OUTPUT, N_NAME, N_KIND, N_ATTRIBUTE = 1, 2, 3, 4, 5
 A_NAME, A_INT, A_TENSOR = 1, 3, 5
 T_DIMS, T_TYPE, T_NAME, T_EXTERNAL = 1, 2, 8, 13
 V_NAME = 1
-_NONE = memoryview(b"")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types: protobuf.dev/programming-guides/encoding
 
 
@@ -31,9 +30,9 @@ class Field(NamedTuple):
     value: int | None = None
 
 
-def read_fields(data: memoryview) -> Iterator[Field]:
-    """The fields of one message, in order. Raises ValueError or IndexError when malformed."""
-    at = 0
+def read_fields(data: memoryview | None) -> Iterator[Field]:
+    """The fields of one message, in order; none of None. Raises ValueError or IndexError when malformed."""
+    data, at = data or memoryview(b""), 0
     while at < len(data):
         start = at
         key, at = read_varint(data, at)
@@ -63,7 +62,7 @@ def text_of(field: Field | None) -> str:
 
 def name_of(port: Field) -> str:
     """Of an input or output of ONNX: a ValueInfoProto."""
-    return next((text_of(f) for f in read_fields(port.content or _NONE) if f.number == V_NAME), "")
+    return next((text_of(f) for f in read_fields(port.content) if f.number == V_NAME), "")
 
 
 def read_varint(data: memoryview, at: int) -> tuple[int, int]:

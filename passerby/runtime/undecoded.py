@@ -32,7 +32,6 @@ from passerby.runtime.protobuf import (
     write_field,
 )
 
-_NONE = memoryview(b"")
 # What `export` writes between offsets and boxes, `geometry.boxes.decode` as a graph; another form is left as it is.
 FORMULA = Counter({"Slice": 2, "Mul": 5, "Exp": 1, "Add": 2, "Sub": 1, "Concat": 1})
 
@@ -73,7 +72,7 @@ class _Node(NamedTuple):
     @classmethod
     def of(cls, field: Field) -> _Node:
         parts: dict[int, list[str]] = {N_INPUT: [], N_OUTPUT: [], N_KIND: []}
-        for part in read_fields(field.content or _NONE):
+        for part in read_fields(field.content):
             if part.number in parts:
                 parts[part.number].append(text_of(part))
         return cls(field, "".join(parts[N_KIND]), parts[N_INPUT], parts[N_OUTPUT])
@@ -86,7 +85,7 @@ class _Weight(NamedTuple):
 
     @classmethod
     def of(cls, field: Field) -> _Weight:
-        parts = {p.number: p for p in read_fields(field.content or _NONE)}
+        parts = {p.number: p for p in read_fields(field.content)}
         return cls(field, text_of(parts.get(T_NAME)), T_EXTERNAL in parts)
 
 
@@ -148,5 +147,5 @@ def _offsets_of(nodes: list[_Node], pictures: set[str]) -> str | None:
 
 def _renamed(field: Field, name: str) -> bytes:
     """A ValueInfoProto under another name."""
-    rest = (bytes(p.whole) for p in read_fields(field.content or _NONE) if p.number != V_NAME)
+    rest = (bytes(p.whole) for p in read_fields(field.content) if p.number != V_NAME)
     return write_field(V_NAME, name.encode()) + b"".join(rest)
