@@ -84,8 +84,11 @@ class OpenVino:
         except RuntimeError as e:
             raise ModelError(f"{where}: OpenVINO cannot load it ({first_line(e)}); copy or export it again") from e
         self.free = [self.compiled.create_infer_request()]  # a request serves one caller at a time
-        self.begun = False
-        self.outputs = tuple(p.get_any_name() if p.get_names() else "" for p in self.compiled.outputs)
+        self.begun, self.tensor = False, openvino.Tensor
+        ports = self.compiled.outputs
+        self.outputs = tuple(p.get_any_name() if p.get_names() else "" for p in ports)
+        known = all(p.get_partial_shape().is_static and p.get_element_type() == openvino.Type.f32 for p in ports)
+        self.places = [tuple(p.shape) for p in ports] if known else []
         port = self.compiled.input(0)
         self.kind = KINDS.get(port.get_element_type().get_type_name(), "")
         self.shape = tuple(n.get_length() if n.is_static else OPEN for n in port.get_partial_shape())
@@ -113,9 +116,14 @@ class OpenVino:
         except IndexError:
             request = self.compiled.create_infer_request()
         try:
-            request.infer([lay_out(pixels, self.kind, self.shape)], share_inputs=True, share_outputs=True)
-            # copies: the next run writes over its outputs
-            return [np.array(request.get_output_tensor(k).data) for k in range(len(self.outputs))]
+            given = np.require(lay_out(pixels, self.kind, self.shape), requirements=["C", "W"])  # to be shared
+            request.set_input_tensor(0, self.tensor(given, shared_memory=True))
+            answer = [np.empty(shape, np.float32) for shape in self.places]  # it writes into them: nothing is copied
+            for k, place in enumerate(answer):  # a tensor does not keep its array: none of them is used after this
+                request.set_output_tensor(k, self.tensor(place, shared_memory=True))
+            request.infer(share_outputs=True)  # tensors are set above: looking at arrays it would do again each time
+            # else copies: the next run writes over its outputs
+            return answer or [np.array(request.get_output_tensor(k).data) for k in range(len(self.outputs))]
         finally:
             self.free.append(request)
 
