@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from passerby.errors import SettingError, did_you_mean
 from passerby.geometry.boxes import Floats, clip
+from passerby.geometry.planes import Planes
+from passerby.records import Pixels
 
-Pixels = NDArray[np.uint8]
 BOUND = 1.25  # 4:3 to 16:9 fill a 3:2 input; upright and square pictures are not pressed flat
 BOUNDS = {"stretch": math.inf, "bounded": BOUND, "letterbox": 1.0}  # most that one side may be scaled over the other
 RULES = tuple(BOUNDS)
@@ -63,10 +63,12 @@ def place(width: int, height: int, input_width: int, input_height: int, rule: st
     )
 
 
-def fit(pixels: Pixels, input_width: int, input_height: int, rule: str = "stretch") -> tuple[Pixels, Placement]:
+def fit(
+    pixels: Pixels | Planes, input_width: int, input_height: int, rule: str = "stretch"
+) -> tuple[Pixels, Placement]:
     """Resize a picture into the network's input.
 
-    pixels   (H, W, 3) uint8
+    pixels   (H, W, 3) uint8, or a video's planes, which become RGB at the new size
     returns  (input_height, input_width, 3) uint8, and the Placement that maps boxes forth and back
     """
     height, width = pixels.shape[:2]
@@ -80,8 +82,17 @@ def fit(pixels: Pixels, input_width: int, input_height: int, rule: str = "stretc
     return canvas, placement
 
 
-def scale_to(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Pixels (H, W, 3) uint8 at width x height: bilinear, or averaged where the shrink is over AREA_FROM."""
+def scale_to(pixels: Pixels | Planes, width: int, height: int) -> Pixels:
+    """Pixels (H, W, 3) uint8 at width x height: bilinear, or averaged where the shrink is over AREA_FROM.
+
+    A video's planes are scaled one by one and become RGB then: half as many numbers to scale, and none of the picture's
+    other pixels to convert. Converting first gives the same but for rounding, and for colours at edges.
+    """
+    if isinstance(pixels, Planes):
+        if width % 2 or height % 2 or pixels.shape == (height, width):
+            return scale_to(pixels.rgb(), width, height)
+        u, v = (scale_to(plane, width // 2, height // 2) for plane in (pixels.u, pixels.v))
+        return Planes(scale_to(pixels.y, width, height), u, v, pixels.full).rgb()
     shrink = max(pixels.shape[1] / width, pixels.shape[0] / height)
     if shrink == 1 and pixels.shape[:2] == (height, width):
         return pixels

@@ -225,9 +225,9 @@ class Stream:
             if taken is not None:
                 low = min(LOW, self.threshold)
                 if self.heat:
-                    found, heat = detector.look(taken.frame.pixels, low)
+                    found, heat = detector.look(taken.frame, low)
                 else:
-                    found = detector(taken.frame.pixels, low)
+                    found = detector(taken.frame, low)
         with self._turns:
             self._turns.wait_for(lambda: self._told_of == ticket or self._over.is_set())
             if self._over.is_set():

@@ -17,17 +17,21 @@ import cv2
 import numpy as np
 
 from passerby.errors import SourceError
-from passerby.records import Frame
+from passerby.geometry.planes import PlanarFrame, Planes
+from passerby.media.planar import PlanarCapture
+from passerby.media.recording import has_pyav
+from passerby.records import Frame, Pixels
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it has a line for every attempt to connect
 
 PATIENCE = 5000  # milliseconds for a stream to open, and for its next frame
+OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # who sets them wants OpenCV to read, with them
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 _SECRET = re.compile(r"(?<=//)[^/@\s]*@")
 
 
 class Capture(Protocol):
-    """What is needed of a `cv2.VideoCapture`."""
+    """What is needed of a `cv2.VideoCapture`; what it reads are BGR pixels (H, W, 3), or planes."""
 
     def read(self) -> tuple[bool, Any]: ...
 
@@ -90,7 +94,7 @@ class LiveSource:
         self._file, self._stream = kind_of(uri) == "file", kind_of(uri) == "stream"
         self._stop = threading.Event()
         self._news = threading.Condition()
-        self._newest: tuple[np.ndarray[Any, Any], int, float, float] | None = None  # BGR, number, time, captured
+        self._newest: tuple[Pixels | Planes, int, float, float] | None = None  # BGR or planes, number, time, captured
         self._taken = -1
         self._frames = self._dropped = self._reconnects = 0
         self._state, self._error = "connecting", ""
@@ -139,6 +143,8 @@ class LiveSource:
                 return None
             pixels, index, moment, captured = self._newest
             self._taken = index
+        if isinstance(pixels, Planes):
+            return Taken(PlanarFrame(pixels, self.name, index, moment), captured)
         rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
         return Taken(Frame(rgb, self.name, index, moment), captured)
 
@@ -204,7 +210,7 @@ class LiveSource:
             seen += 1
         return seen
 
-    def _keep(self, pixels: np.ndarray[Any, Any], moment: float, first: bool) -> None:
+    def _keep(self, pixels: Pixels | Planes, moment: float, first: bool) -> None:
         with self._news:
             if first:
                 self._reconnects += self._state == "lost"
@@ -233,21 +239,30 @@ def kind_of(uri: str) -> str:
 
 
 def open_capture(uri: str) -> Capture:
-    """Open a source with OpenCV. Raises SourceError where that fails; a stream is waited for PATIENCE at most."""
-    kind = kind_of(uri)
+    """Open a source: files and streams by PyAV where it is there, else by OpenCV, as cameras always.
+
+    Raises SourceError where that fails; a stream is waited for PATIENCE at most.
+    """
+    kind, why = kind_of(uri), ""
+    what = {"camera": "no camera answers there", "stream": "no stream answers there", "file": "cannot be read as video"}
+    if kind != "camera" and has_pyav() and OPTIONS not in os.environ:
+        try:
+            return PlanarCapture(uri, PATIENCE / 1000 if kind == "stream" else None)
+        except SourceError as e:
+            why = f" ({e})"
+    elif (capture := _opencv(uri, kind)).isOpened():
+        return capture
+    raise SourceError(f"{shown(uri)}: {what[kind]}{why}")
+
+
+def _opencv(uri: str, kind: str) -> cv2.VideoCapture:
     if kind == "camera":
-        capture = cv2.VideoCapture(int(uri.removeprefix("/dev/video")))
-    elif kind == "stream":
-        # One thread decodes: several hold back a frame each, which would come late, or as news when a stream stalls.
-        options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
-        capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, 1])
-    else:
-        capture = cv2.VideoCapture(uri, cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        capture.release()
-        what = {"camera": "no camera answers there", "stream": "no stream answers there"}
-        raise SourceError(f"{shown(uri)}: {what.get(kind, 'cannot be read as video')}")
-    return capture
+        return cv2.VideoCapture(int(uri.removeprefix("/dev/video")))
+    if kind == "file":
+        return cv2.VideoCapture(uri, cv2.CAP_FFMPEG)
+    # One thread decodes: several hold back a frame each, which would come late, or as news when a stream stalls.
+    options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
+    return cv2.VideoCapture(uri, cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, 1])
 
 
 def need_file(uri: str) -> None:

@@ -42,7 +42,7 @@ class Recording:
         self.path, self.live, self._name = Path(path), live, name
         self.pictures = 0
         self._step = round(TICKS / rate) if rate > 0 else TICKS // 25
-        self._av = _pyav()
+        self._av = pyav()
         self._first = 0.0  # seconds, of the first picture
         self._last, self._key = -1, 0  # ticks of the last picture and of the last key frame
         self._picture: Pixels | None = None
@@ -165,18 +165,21 @@ _SPEED = {"preset": "veryfast", "tune": "zerolatency", "crf": "23", "forced-idr"
 
 
 def has_pyav() -> bool:
-    """Whether `Recording` can be used."""
+    """Whether PyAV is there, so that `Recording` and `planar.PlanarCapture` can be used."""
     import importlib.util
 
     return importlib.util.find_spec("av") is not None
 
 
-def _pyav() -> Any:
+def pyav() -> Any:
+    """PyAV. Raises MissingExtraError where it is not installed.
+
+    It tells nothing of FFmpeg's own lines, and no level of its logging must be set: FFmpeg's threads would wait for
+    Python with each line, and whoever closes a file in Python waits for those threads.
+    """
     try:
         import av
-        import av.logging
         import av.video.frame
     except ModuleNotFoundError as e:
         raise MissingExtraError("PyAV", "video") from e
-    av.logging.set_level(av.logging.PANIC)  # FFmpeg's own lines; what is wrong is said by us
     return av

@@ -11,6 +11,7 @@ import numpy as np
 from passerby.errors import ModelError, SettingError, ShapeError
 from passerby.geometry.boxes import BoxRows
 from passerby.geometry.nms import suppress
+from passerby.geometry.planes import PlanarFrame
 from passerby.geometry.resize import Placement, fit
 from passerby.pictures import read_picture
 from passerby.records import Detections, Floats, Frame, Pixels
@@ -184,7 +185,8 @@ def need_one(name: str, value: int) -> None:
 
 def as_input(picture: Picture, spec: ModelSpec) -> tuple[Pixels, Placement]:
     """A picture as a graph's input (1, H, W, 3) uint8 RGB, and how it lies in it. Raises as `as_pixels` does."""
-    pixels, placement = fit(as_pixels(picture), spec.width, spec.height, spec.resize)
+    planes_or_pixels = picture.planes if isinstance(picture, PlanarFrame) else as_pixels(picture)
+    pixels, placement = fit(planes_or_pixels, spec.width, spec.height, spec.resize)
     return pixels[None], placement
 
 

@@ -15,6 +15,7 @@ from passerby.live.scene import LineSpec, Scene
 from passerby.live.stream import Stream
 from passerby.media.live import LiveSource
 from passerby.records import Detections
+from passerby.runtime.detector import as_pixels
 
 
 class Look:
@@ -27,15 +28,15 @@ class Look:
         self.gate.set()
         self.calls = 0
 
-    def __call__(self, pixels, threshold=None):
+    def __call__(self, picture, threshold=None):
         self.gate.wait(30)
         self.calls += 1
-        x = float(pixels[0, 0, 0])
+        x = float(as_pixels(picture)[0, 0, 0])
         box = np.array([[x, 5, x + 50, 55]], np.float32)
         return Detections(box, np.array([0.9], np.float32), np.zeros(1, np.int64), ("head",))
 
-    def look(self, pixels, threshold=None):
-        return self(pixels, threshold), np.full((2, 3), 0.5, np.float32)
+    def look(self, picture, threshold=None):
+        return self(picture, threshold), np.full((2, 3), 0.5, np.float32)
 
 
 class Camera:
@@ -111,14 +112,14 @@ def test_a_slow_model_drops_frames_and_does_not_fall_behind():
 
 def test_several_frames_in_flight_are_told_in_the_order_in_which_they_came():
     class Uneven(Look):
-        def __call__(self, pixels, threshold=None):
+        def __call__(self, picture, threshold=None):
             with lock:
                 inside.append(1)
                 most.append(len(inside))
-            time.sleep(0.03 if pixels[0, 0, 0] % 4 else 0.001)
+            time.sleep(0.03 if picture.pixels[0, 0, 0] % 4 else 0.001)
             with lock:
                 inside.pop()
-            return super().__call__(pixels, threshold)
+            return super().__call__(picture, threshold)
 
     lock, inside, most, heard = threading.Lock(), [], [], []
     stream = Stream("gate", source(Camera(pause=0.004)), Pool(Uneven(), workers=3))

@@ -1,0 +1,257 @@
+"""Video read by PyAV: the same pictures at the same times as OpenCV reads, and every way in which a source can fail."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from contextlib import closing
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from passerby import Detector
+from passerby.errors import SourceError
+from passerby.geometry.planes import PlanarFrame, Planes
+from passerby.media.live import LiveSource, open_capture
+from passerby.media.planar import PlanarCapture
+from passerby.pictures import read_picture
+
+av = pytest.importorskip("av")
+FRAMES, TB = 20, Fraction(1, 30)
+ONE = 1 << 16  # 1 in the matrix of an MP4's track
+TURNED = {90: (0, ONE, 0, -ONE, 0), 180: (-ONE, 0, 0, 0, -ONE), 270: (0, -ONE, 0, ONE, 0)}
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Makes a video: name, codec, pixel format -> path; a bright bar on a colourful ground moves to the right."""
+
+    def make(name, codec="mpeg4", kind="yuv420p", size=(96, 64), times=range(FRAMES), **options):
+        width, height = size
+        ground = np.zeros((height, width, 3), np.uint8)
+        ground[:, :, 0] = np.linspace(30, 200, width)
+        ground[:, :, 1] = np.linspace(60, 180, height)[:, None]
+        full = 2 if kind.startswith("yuvj") else 1
+        with av.open(str(tmp_path / name), "w") as file:
+            stream = file.add_stream(codec, rate=30, options=options)
+            stream.width, stream.height, stream.pix_fmt = width, height, kind
+            stream.codec_context.color_range = full
+            for k, at in enumerate(times):
+                pixels = ground.copy()
+                pixels[:, 2 * k : 2 * k + 8] = 230
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=kind, dst_color_range=full)
+                frame.pts, frame.time_base = at, TB
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        return tmp_path / name
+
+    return make
+
+
+def read(path):
+    """Every picture as RGB, or planes, with its time in ms."""
+    with closing(PlanarCapture(str(path))) as capture:
+        return all_of(capture)
+
+
+def all_of(capture):
+    found = []
+    while (one := capture.read())[0]:
+        found.append((one[1], capture.get(cv2.CAP_PROP_POS_MSEC)))
+    return found
+
+
+PlanarCapture.close = PlanarCapture.release  # for `closing`
+
+
+def bgr(picture):
+    return picture.rgb()[:, :, ::-1] if isinstance(picture, Planes) else picture
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kind", "planes", "more"),
+    [
+        ("plain.mp4", "mpeg4", "yuv420p", True, {}),
+        ("plain.mp4", "libx264", "yuv420p", True, {}),  # with pictures that come later than they are shown
+        ("camera.avi", "mjpeg", "yuvj420p", True, {}),
+        ("full.mp4", "libx264", "yuvj420p", True, {}),
+        ("web.webm", "libvpx-vp9", "yuv420p", True, {}),
+        ("uneven.mp4", "libx264", "yuv420p", True, {"times": [k * k for k in range(FRAMES)]}),
+        ("late.mkv", "libx264", "yuv420p", True, {"times": range(100, 100 + FRAMES)}),
+        ("wide.mp4", "libx264", "yuv444p", False, {}),
+        ("camera.avi", "mjpeg", "yuvj422p", False, {}),
+        ("odd.mkv", "libx264", "yuv444p", False, {"size": (95, 63)}),
+        ("odd.webm", "libvpx-vp9", "yuv420p", False, {"size": (95, 63)}),
+    ],
+)
+def test_pictures_and_times_are_those_that_opencv_reads(film, name, codec, kind, planes, more):
+    path = film(name, codec, kind, **more)
+    other = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    ours, theirs = read(path), all_of(other)
+    assert len(ours) == len(theirs) == FRAMES
+    assert [at for _, at in ours] == pytest.approx([at for _, at in theirs], abs=1e-6)
+    for (picture, _), (wanted, _) in zip(ours, theirs, strict=True):
+        assert isinstance(picture, Planes) == planes
+        apart = np.abs(bgr(picture).astype(int) - wanted)
+        assert apart.mean() < 2  # FFmpeg's tables for colours are coarse: up to 20 in a pixel
+        assert apart.max() <= 24
+
+
+@pytest.mark.parametrize("turn", sorted(TURNED))
+def test_a_video_that_is_turned_is_turned_back_as_opencv_does(film, turn):
+    path = film("turned.mp4")
+    data = path.read_bytes()
+    plain, turned = ((*m, 0, 0, 0, 1 << 30) for m in ((ONE, 0, 0, 0, ONE), TURNED[turn]))
+    at = data.index(struct.pack(">9i", *plain), data.index(b"tkhd"))
+    path.write_bytes(data[:at] + struct.pack(">9i", *turned) + data[at + 36 :])
+    for (picture, _), (wanted, _) in zip(read(path), all_of(cv2.VideoCapture(str(path))), strict=True):
+        assert picture.shape == wanted.shape
+        assert np.abs(picture.astype(int) - wanted).max() <= 1
+
+
+def test_pictures_outlive_their_source_and_nobody_can_write_into_them(film):
+    path = film("a.mp4", "libx264")
+    capture, kept, copies = PlanarCapture(str(path)), [], []
+    while (one := capture.read())[0]:
+        kept.append(one[1])
+        copies.append(one[1].y.copy())
+    capture.release()
+    for planes, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(planes.y, copy)
+        with pytest.raises(ValueError, match="read-only"):
+            planes.y[0, 0] = 1
+
+
+def test_broken_packets_are_left_out_and_the_rest_is_read(film):
+    path = film("broken.mp4", "libx264", g="5")
+    whole = read(path)
+    data = bytearray(path.read_bytes())
+    middle = data.index(b"mdat") + len(data) // 3
+    data[middle : middle + 40] = bytes(40)
+    path.write_bytes(bytes(data))
+    left = read(path)
+    assert FRAMES - 12 <= len(left) <= FRAMES
+    assert left[-1][1] == whole[-1][1]
+
+
+def test_a_video_cut_short_is_read_as_far_as_it_goes(film):
+    path = film("cut.avi", "mjpeg", "yuvj420p")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert 5 <= len(read(path)) <= 15
+
+
+@pytest.mark.parametrize("content", [b"no video", b"", b"\0" * 5000])
+def test_what_is_no_video_is_told(tmp_path, content):
+    path = tmp_path / "no.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"no\.mp4: cannot be read as video \(.+\)$"):
+        open_capture(str(path))
+
+
+def test_a_file_with_sound_only_is_told(tmp_path):
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mp2", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1152 * 2), np.int16), format="s16", layout="stereo")
+        frame.sample_rate = 48000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    with pytest.raises(SourceError, match=r"sound\.mkv: cannot be read as video \(no video in it\)"):
+        open_capture(str(path))
+
+
+@pytest.fixture
+def talk(request):
+    """A server of one connection on loopback: what it says at once, whereafter it is silent; its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(20)
+    over = threading.Event()
+
+    def serve(words):
+        try:
+            with closing(listener.accept()[0]) as connection:
+                connection.sendall(words)
+                over.wait(20)
+        except OSError:
+            return
+
+    def start(words=b""):
+        threading.Thread(target=serve, args=(words,), daemon=True).start()
+        return listener.getsockname()[1]
+
+    yield start
+    over.set()
+    listener.close()
+
+
+def test_a_stream_that_says_nothing_is_given_up(talk, monkeypatch):
+    monkeypatch.setattr("passerby.media.live.PATIENCE", 300)
+    begun = time.monotonic()
+    with pytest.raises(SourceError, match=r"no stream answers there \(nothing came in 0\.3 s\)"):
+        open_capture(f"http://127.0.0.1:{talk()}/a.mjpg")
+    assert time.monotonic() - begun < 10
+
+
+def test_nobody_there_is_told_with_the_reason_and_without_the_password():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(SourceError) as told:
+        open_capture(f"rtsp://me:secret@127.0.0.1:{port}/1")
+    assert str(told.value) == f"rtsp://127.0.0.1:{port}/1: no stream answers there (Connection refused)"
+
+
+def test_a_stream_that_falls_silent_ends_and_what_its_decoder_holds_is_no_news(film, talk):
+    path = film("a.mkv", "libx264", times=range(200))  # such pictures wait for later ones
+    words = b"HTTP/1.0 200 OK\r\nContent-Type: video/x-matroska\r\n\r\n" + path.read_bytes()[:-200]
+    with closing(PlanarCapture(f"http://127.0.0.1:{talk(words)}/a.mkv", patience=1.0)) as capture:
+        begun = time.monotonic()
+        came = all_of(capture)
+    assert time.monotonic() - begun < 15
+    assert 50 < len(came) < 200
+
+
+@pytest.mark.parametrize("why", ["no PyAV", "options"])
+def test_opencv_reads_where_pyav_is_not_there_or_options_are_set_for_it(film, monkeypatch, why):
+    path = film("a.mp4")
+    assert isinstance(open_capture(str(path)), PlanarCapture)
+    if why == "no PyAV":
+        monkeypatch.setattr("passerby.media.live.has_pyav", lambda: False)
+    else:
+        monkeypatch.setitem(os.environ, "OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;udp")
+    assert isinstance(open_capture(str(path)), cv2.VideoCapture)
+    with LiveSource(str(path)) as source:
+        assert type(source.newest(10).frame) is not PlanarFrame
+    (path.parent / "no.mp4").write_bytes(b"no video")
+    with pytest.raises(SourceError, match=r"no\.mp4: cannot be read as video$"):
+        open_capture(str(path.parent / "no.mp4"))
+
+
+def test_a_live_source_gives_frames_of_planes(film):
+    with LiveSource(str(film("a.mp4", "libx264"))) as source:
+        frame = source.newest(10).frame
+    assert isinstance(frame, PlanarFrame)
+    assert (frame.width, frame.height, frame.pixels.shape) == (96, 64, (64, 96, 3))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1920, 1080)])
+def test_a_detector_finds_in_planes_what_it_finds_in_pixels(size):
+    pixels = cv2.resize(read_picture("examples/pictures/grace_hopper.jpg"), size)
+    block = cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420)
+    width, height = size
+    u, v = block[height:].reshape(2, height // 2, width // 2)
+    frame = PlanarFrame(Planes(block[:height], u, v), "a.mp4")
+    detector = Detector("head", engine="onnxruntime")
+    ours, theirs = detector(frame), detector(frame.pixels)
+    assert len(ours) == len(theirs) >= 1
+    assert np.abs(ours.boxes - theirs.boxes).max() < size[0] / 200
+    assert np.abs(ours.scores - theirs.scores).max() < 0.03
+    assert "pixels" in vars(frame)  # asked for here, not by the detector
+    again = PlanarFrame(frame.planes, "a.mp4")
+    detector(again)
+    assert "pixels" not in vars(again)
