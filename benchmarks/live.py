@@ -5,7 +5,7 @@ one core, then to two, the bare engine alike; both take turns. Every source give
 engine could take, so that frames are dropped and the newest is looked at. Two kinds of sources:
 
 raw    pictures in memory, given at their time, as a camera does that sends plain pixels; a copy each, no decoding
-H.264  a video file; decoding all frames, those too that are dropped, runs on the same cores
+H.264  a video file, read by PyAV; decoding all frames, those too that are dropped, runs on the same cores
 Limit of the project: one stream gets at least 0.85 of the bare engine's rate.
 python benchmarks/live.py [--rounds 5] [--seconds 4]
 """
@@ -58,15 +58,15 @@ class Camera:
     def release(self) -> None: ...
 
 
-def write_video(path: Path, frames: list, rate: float, seconds: float) -> None:
-    """An H.264 file of that rate, as long as a turn takes."""
+def write_video(path: Path, frames: list, rate: float, seconds: float, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
+    """An H.264 file of that rate, as long as a turn takes; frames (height, width, 3) BGR of that size."""
     from fractions import Fraction
 
     import av
 
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000), options={"preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for k in range(int(rate * seconds)):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frames[k % len(frames)], format="bgr24")))
         file.mux(stream.encode())

@@ -54,7 +54,8 @@ def pages() -> dict[Path, str]:
     }
     blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics", "training_step")}
-    blocks |= {name: timing(name) for name in ("live", "soak", "load", "throughput", "tracking", "counting")}
+    blocks |= {name: timing(name) for name in ("live", "planes", "planes_cost", "soak", "load")}
+    blocks |= {name: timing(name) for name in ("throughput", "tracking", "counting")}
     blocks["anchors"] = timing("anchors", "val_")
     blocks |= {"family": timing("family"), "study": side_by_side("study"), "free-boxes": side_by_side("free_boxes")}
     blocks |= {"voc2007": published_tables.voc2007(), "coco-cost": published_tables.coco(family_of("family_80"))}

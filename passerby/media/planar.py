@@ -15,6 +15,7 @@ from passerby.media.recording import pyav
 from passerby.records import Pixels
 
 FULL_RANGE = {"yuv420p": False, "yuvj420p": True}  # pixel formats that can stay planes
+RATE = 25  # pictures a second of a video that says neither times nor a rate
 JPEG = 2  # FFmpeg's name of the full range
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -30,7 +31,8 @@ class PlanarCapture:
     """
 
     def __init__(self, uri: str, patience: float | None = None) -> None:
-        self._av, self._patience, self._seconds = pyav(), patience, 0.0
+        self._av, self._patience = pyav(), patience
+        self._number, self._seconds = 0, 0.0  # of the next picture, of the last one
         options = {"rtsp_transport": "tcp"} if uri.lower().startswith("rtsp") else {}  # as OpenCV asks for it
         try:
             self._file = self._av.open(uri, timeout=patience, options=options, metadata_errors="replace")
@@ -54,6 +56,9 @@ class PlanarCapture:
             return False, None
         if frame.pts is not None:
             self._seconds = float((frame.pts - (self._video.start_time or 0)) * self._video.time_base)
+        else:  # as of raw H.264, which has no times; OpenCV says 0 of every picture
+            self._seconds = self._number / float(self._video.average_rate or RATE)
+        self._number += 1
         return True, _picture_of(frame)
 
     def get(self, what: int, /) -> float:

@@ -22,6 +22,7 @@ from passerby.media.planar import PlanarCapture
 from passerby.pictures import read_picture
 
 av = pytest.importorskip("av")
+pytest.importorskip("av.bitstream")
 FRAMES, TB = 20, Fraction(1, 30)
 ONE = 1 << 16  # 1 in the matrix of an MP4's track
 TURNED = {90: (0, ONE, 0, -ONE, 0), 180: (-ONE, 0, 0, 0, -ONE), 270: (0, -ONE, 0, ONE, 0)}
@@ -125,6 +126,22 @@ def test_pictures_outlive_their_source_and_nobody_can_write_into_them(film):
         np.testing.assert_array_equal(planes.y, copy)
         with pytest.raises(ValueError, match="read-only"):
             planes.y[0, 0] = 1
+
+
+def test_a_video_without_times_has_them_by_its_rate(film):
+    path = film("plain.mp4", "libx264")
+    with av.open(str(path)) as file, av.open(str(path.with_suffix(".h264")), "w", format="h264") as raw:
+        track = raw.add_stream_from_template(file.streams.video[0])
+        change = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", file.streams.video[0], track)
+        for packet in [*(p for p in file.demux(video=0) if p.size), None]:
+            for changed in change.filter(packet):
+                changed.stream = track
+                raw.mux(changed)
+    found = read(path.with_suffix(".h264"))
+    assert len(found) == FRAMES
+    steps = np.diff([at for _, at in found])
+    assert steps == pytest.approx([steps[0]] * (FRAMES - 1))
+    assert 1000 / 60 <= steps[0] <= 1000 / 25
 
 
 def test_broken_packets_are_left_out_and_the_rest_is_read(film):

@@ -1,0 +1,129 @@
+"""Video as planes (`media/planar.py`) beside pictures that OpenCV converts first: what is found, and what it costs.
+
+Found: every picture of val_B, made 4:2:0 as a video has it, goes to the network as planes, and as RGB made of them; the
+picture itself beside it. Cost: the processor's ms a frame of an H.264 file, decoded and dropped, and decoded and made
+the network's input, on one core, in turns.
+python benchmarks/planes.py --root DIR [--model NAME]    where DIR holds scut_head
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+from common import median, save
+from live import pictures, write_video
+
+from passerby.geometry.planes import PlanarFrame, Planes
+from passerby.measure.evaluate import evaluate, load_boxes
+from passerby.media.planar import PlanarCapture
+from passerby.runtime.detector import Detector, as_input
+
+SIZES = ((640, 480), (1280, 720), (1920, 1080))
+FRAMES, ROUNDS = 120, 7
+
+
+def planes_of(pixels) -> Planes:
+    """(H, W, 3) RGB -> 4:2:0, without the last row or column where a side is odd."""
+    height, width = (side - side % 2 for side in pixels.shape[:2])
+    block = cv2.cvtColor(pixels[:height, :width], cv2.COLOR_RGB2YUV_I420)
+    u, v = block[height:].reshape(2, height // 2, width // 2)
+    return Planes(block[:height], u, v)
+
+
+class Through:
+    """A detector whose pictures go through 4:2:0."""
+
+    def __init__(self, detector: Detector, planar: bool) -> None:
+        self.detector, self.planar, self.spec = detector, planar, detector.spec
+        for name in ("threshold", "nms_iou", "max_detections", "engine_name"):
+            setattr(self, name, getattr(detector, name))
+
+    def __call__(self, pixels):
+        planes = planes_of(pixels)
+        return self.detector(PlanarFrame(planes, "") if self.planar else planes.rgb())
+
+
+def found(model: str, root: Path) -> None:
+    detector = Detector(model, threshold=0.01, engine="onnxruntime")
+    samples = load_boxes("voc:scut_head#val_B", detector.spec.labels, root)
+    rows: list[dict[str, object]] = []
+    ways = {
+        "the picture itself": detector,
+        "4:2:0, made RGB, resized": Through(detector, False),
+        "4:2:0, planes resized, made RGB": Through(detector, True),
+    }
+    for name, way in ways.items():
+        scores = evaluate(way, samples, ("average_precision", "miss_rate", "at_threshold", "coco")).scores
+        rows.append(
+            {
+                "what the network gets": name,
+                "AP50": f"{scores['ap50']:.4f}",
+                "COCO AP": f"{scores['coco_ap']:.4f}",
+                "MR^-2": f"{scores['mr2']:.4f}",
+                "F1": f"{scores['f1']:.4f}",
+            }
+        )
+    save("planes", f"What {model} finds in SCUT-HEAD val_B, {len(samples)} pictures, by what it gets", rows)
+
+
+def by_opencv(path: Path, spec) -> float:
+    capture, begun = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), time.process_time()
+    while (one := capture.read())[0]:
+        if spec:
+            as_input(cv2.cvtColor(one[1], cv2.COLOR_BGR2RGB), spec)
+    return time.process_time() - begun
+
+
+def by_planes(path: Path, spec) -> float:
+    capture, begun = PlanarCapture(str(path)), time.process_time()
+    while (one := capture.read())[0]:
+        if spec:
+            as_input(PlanarFrame(one[1], ""), spec)
+    spent = time.process_time() - begun
+    capture.release()
+    return spent
+
+
+def cost(model: str) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    cv2.setNumThreads(1)
+    spec = Detector(model, engine="onnxruntime").spec
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            path = Path(folder) / "people.mp4"
+            write_video(path, [cv2.resize(p, size) for p in pictures()], 30, FRAMES / 30, size)
+            times: dict[str, list[float]] = {}
+            for _ in range(ROUNDS):
+                for way in (by_opencv, by_planes):
+                    for what in (None, spec):
+                        key = f"{'OpenCV' if way is by_opencv else 'planes'}, {'looked at' if what else 'dropped'}"
+                        times.setdefault(key, []).append(1000 * way(path, what) / FRAMES)
+            each = {key: median(values) for key, values in times.items()}
+            rows.append(
+                {
+                    "size": "{} x {}".format(*size),
+                    **{f"{key}, ms": f"{value:.2f}" for key, value in each.items()},
+                    "looked at, planes of OpenCV": f"{each['planes, looked at'] / each['OpenCV, looked at']:.2f}",
+                }
+            )
+    title = f"H.264, one core: ms of the processor a frame, median of {ROUNDS} turns of {FRAMES} frames"
+    save("planes_cost", f"{title}; input {spec.width} x {spec.height}", rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--model", default="head")
+    given = parser.parse_args()
+    found(given.model, given.root)
+    cost(given.model)
+
+
+if __name__ == "__main__":
+    main()
