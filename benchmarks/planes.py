@@ -83,7 +83,7 @@ def by_planes(path: Path, spec) -> float:
     capture, begun = PlanarCapture(str(path)), time.process_time()
     while (one := capture.read())[0]:
         if spec:
-            as_input(PlanarFrame(one[1], ""), spec)
+            as_input(PlanarFrame(one[1](), ""), spec)
     spent = time.process_time() - begun
     capture.release()
     return spent

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passerby.errors import SettingError, did_you_mean
-from passerby.geometry.boxes import BoxRows, Floats, area, iou, to_centres
+from passerby.geometry.boxes import BoxRows, Floats, iou, to_centres
 
 Found = tuple[Floats, Floats]  # boxes (K, 4) and scores (K,) of one class, highest score first
 BLOCK = 64  # highest scores of those left that are settled at a time
@@ -92,9 +92,11 @@ def suppress(
         raise SettingError(f"nms: '{method}' is unknown{did_you_mean(method, METHODS)}")
     kept: list[tuple[Floats, Floats, NDArray[np.intp]]] = []
     for c in range(scores.shape[1]):
-        candidates = np.flatnonzero(scores[:, c] >= floor)
-        order = candidates[np.argsort(-scores[candidates, c], kind="stable")[:CANDIDATES]]
-        found, values = METHODS[method](boxes[order], scores[order, c], floor, threshold, keep)
+        column = scores[:, c]
+        candidates = (column >= floor).nonzero()[0]
+        values = column[candidates]
+        order = (-values).argsort(kind="stable")[:CANDIDATES]
+        found, values = METHODS[method](boxes[candidates[order]], values[order], floor, threshold, keep)
         kept.append((found, values, np.full(len(values), c)))
     if len(kept) == 1:  # sorted already; every call of numpy counts beside a network of milliseconds
         found, values, labels = kept[0]
@@ -126,7 +128,7 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
     left = _shares_left(columns[:, :, None], columns[:, best], threshold).prod(axis=1)
     left *= scores
     left[best] = -np.inf
-    rest = np.flatnonzero(left >= floor)
+    rest = (left >= floor).nonzero()[0]
     taken, values = _one_by_one(columns[:, rest], left[rest], scores[best], floor, threshold, keep)
     rows, values = np.concatenate([best, rest[taken]]), np.concatenate([scores[best], values])
     order = np.argsort(-values, kind="stable")[:keep]
@@ -141,9 +143,11 @@ def _one_by_one(
     taken  scores of others that were taken before; where `keep` of both are as high, the rest is not looked at
     """
     table = _shares_left(columns[:, :, None], columns, threshold) if len(left) <= TABLE else None
-    rows, values = list[int](), list[np.float32]()
-    while len(rows) < min(keep, len(left)) and (value := left[best := int(left.argmax())]) >= floor:
-        if len(rows) + len(taken) >= keep and len(rows) + np.count_nonzero(taken >= value) >= keep:
+    rows, values = list[np.intp](), list[np.float32]()
+    for count in range(min(keep, len(left))):
+        if (value := left[best := left.argmax()]) < floor:
+            break
+        if count + len(taken) >= keep and count + np.count_nonzero(taken >= value) >= keep:
             break
         rows.append(best)
         values.append(value)
@@ -154,7 +158,11 @@ def _one_by_one(
 
 def _columns(boxes: Floats) -> Floats:
     """x0, y0, x1, y1 and area (5, N) of boxes (N, 4), each side by side in memory."""
-    return np.asarray(np.stack([*boxes.T, area(boxes)]), np.float32)
+    columns = np.empty((5, len(boxes)), np.float32)
+    columns[:4] = boxes.T
+    size = np.maximum(columns[2:4] - columns[:2], 0)
+    np.multiply(size[0], size[1], out=columns[4])
+    return columns
 
 
 def _shared(a: Floats, b: Floats) -> Floats:

@@ -246,7 +246,8 @@ class Stream:
         """The next number, and the newest frame: a place at the model comes first, so that no frame ages in line."""
         with self._taking:
             pool, taken = self._pool, None
-            if not self._over.wait(max(0.0, self._due - time.monotonic())) and self.source.fresh(POLL):
+            early = self._due - time.monotonic()
+            if not (self._over.wait(early) if early > 0 else self._over.is_set()) and self.source.fresh(POLL):
                 self._due = time.monotonic() + self.every
                 place.enter_context(pool.turn())
                 taken = self.source.newest(0)

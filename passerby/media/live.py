@@ -24,14 +24,18 @@ from passerby.records import Frame, Pixels
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it has a line for every attempt to connect
 
+SHORT = 0.1  # seconds in which nobody waits for a thread to end
 PATIENCE = 5000  # milliseconds for a stream to open, and for its next frame
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # who sets them wants OpenCV to read, with them
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 _SECRET = re.compile(r"(?<=//)[^/@\s]*@")
 
 
+Read = Pixels | Callable[[], Pixels | Planes]
+
+
 class Capture(Protocol):
-    """What is needed of a `cv2.VideoCapture`; what it reads are BGR pixels (H, W, 3), or planes."""
+    """What is needed of a `cv2.VideoCapture`; it reads BGR pixels (H, W, 3), or what gives them or planes if called."""
 
     def read(self) -> tuple[bool, Any]: ...
 
@@ -94,7 +98,7 @@ class LiveSource:
         self._file, self._stream = kind_of(uri) == "file", kind_of(uri) == "stream"
         self._stop = threading.Event()
         self._news = threading.Condition()
-        self._newest: tuple[Pixels | Planes, int, float, float] | None = None  # BGR or planes, number, time, captured
+        self._newest: tuple[Read, int, float, float] | None = None  # picture, number, time, captured
         self._taken = -1
         self._frames = self._dropped = self._reconnects = 0
         self._state, self._error = "connecting", ""
@@ -141,8 +145,9 @@ class LiveSource:
         with self._news:
             if not self._fresh() or self._newest is None:
                 return None
-            pixels, index, moment, captured = self._newest
+            read, index, moment, captured = self._newest
             self._taken = index
+        pixels = read() if callable(read) else read
         if isinstance(pixels, Planes):
             return Taken(PlanarFrame(pixels, self.name, index, moment), captured)
         rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
@@ -204,13 +209,20 @@ class LiveSource:
                 break  # a stream given up gives what its decoder still held: an old frame, that is no news
             if self._file:
                 moment, now = begun + capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, moment
-                if self._stop.wait(max(0.0, moment - now)):
+                if self._pause(moment - now):
                     break
             self._keep(pixels, moment, first=seen == 0)
             seen += 1
         return seen
 
-    def _keep(self, pixels: Pixels | Planes, moment: float, first: bool) -> None:
+    def _pause(self, seconds: float) -> bool:
+        """Wait for a frame's time; whether it is over. A short wait needs no waking, and `sleep` costs less."""
+        if seconds > SHORT:
+            return self._stop.wait(seconds)
+        time.sleep(max(0.0, seconds))
+        return self._stop.is_set()
+
+    def _keep(self, pixels: Read, moment: float, first: bool) -> None:
         with self._news:
             if first:
                 self._reconnects += self._state == "lost"

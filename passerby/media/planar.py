@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import cv2
@@ -49,8 +50,11 @@ class PlanarCapture:
             self._video.codec_context.thread_count = 1
         self._frames = self._decoded()
 
-    def read(self) -> tuple[bool, Planes | Pixels | None]:
-        """Whether there was one more picture, and it: planes, or (H, W, 3) uint8 BGR where it cannot stay in them."""
+    def read(self) -> tuple[bool, Callable[[], Planes | Pixels] | None]:
+        """Whether there was one more picture, and what gives it when called, as most are dropped on a slow machine.
+
+        It gives planes, or (H, W, 3) uint8 BGR of what cannot stay in them.
+        """
         frame = next(self._frames, None)
         if frame is None:
             return False, None
@@ -59,7 +63,7 @@ class PlanarCapture:
         else:  # as of raw H.264, which has no times; OpenCV says 0 of every picture
             self._seconds = self._number / float(self._video.average_rate or RATE)
         self._number += 1
-        return True, _picture_of(frame)
+        return True, partial(_picture_of, frame)
 
     def get(self, what: int, /) -> float:
         """The time of the picture that was read last, ms, as `cv2.CAP_PROP_POS_MSEC`; 0 of anything else."""
