@@ -44,8 +44,7 @@ def as_boxes(boxes: ArrayLike) -> Floats:
 
 def to_corners(centres: Floats) -> Floats:
     """Cx cy w h -> x0 y0 x1 y1, both (..., 4); `to_centres` is the inverse."""
-    half = centres[..., 2:] * np.float32(0.5)
-    return np.concatenate([centres[..., :2] - half, centres[..., :2] + half], axis=-1)
+    return _corners(centres[..., :2], centres[..., 2:])
 
 
 def to_centres(corners: Floats) -> Floats:
@@ -63,7 +62,7 @@ def area(boxes: Floats) -> Floats:
 def clip(boxes: Floats, width: float, height: float) -> Floats:
     """Boxes (N, 4) cut at the border of a picture of `width` x `height` pixels."""
     limit = np.array([width, height, width, height], np.float32)
-    return np.asarray(np.clip(boxes, 0, limit), np.float32)
+    return np.asarray(np.minimum(np.maximum(boxes, 0), limit), np.float32)
 
 
 def intersection(a: Floats, b: Floats) -> Floats:
@@ -122,7 +121,13 @@ def decode(offsets: Floats, anchors: Floats, variance: Variance = SSD_VARIANCE) 
     _same_length(offsets, anchors)
     centre = anchors[:, :2] + offsets[:, :2] * np.float32(variance[0]) * anchors[:, 2:]
     size = anchors[:, 2:] * np.exp(offsets[:, 2:] * np.float32(variance[1]))
-    return to_corners(np.concatenate([centre, size], axis=1))
+    return _corners(centre, size)
+
+
+def _corners(centre: Floats, size: Floats) -> Floats:
+    """Corners (..., 4) of boxes by centre (..., 2) and size (..., 2)."""
+    half = size * np.float32(0.5)
+    return np.concatenate([centre - half, centre + half], axis=-1)
 
 
 def _same_length(a: Floats, b: Floats) -> None:

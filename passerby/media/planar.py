@@ -45,6 +45,7 @@ class PlanarCapture:
             self._file.close()
             raise SourceError("no video in it")
         self._video = self._file.streams.video[0]
+        self._start, self._tick = self._video.start_time or 0, float(self._video.time_base)
         self._video.thread_type = "AUTO"
         if patience is not None:  # several threads hold back a picture each: it would come late, or when it is no news
             self._video.codec_context.thread_count = 1
@@ -59,7 +60,7 @@ class PlanarCapture:
         if frame is None:
             return False, None
         if frame.pts is not None:
-            self._seconds = float((frame.pts - (self._video.start_time or 0)) * self._video.time_base)
+            self._seconds = (frame.pts - self._start) * self._tick
         else:  # as of raw H.264, which has no times; OpenCV says 0 of every picture
             self._seconds = self._number / float(self._video.average_rate or RATE)
         self._number += 1

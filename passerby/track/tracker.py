@@ -154,9 +154,14 @@ class Tracker:
         how = self.settings
         near = nearness(self.motion, rows, found.boxes[columns], how.reach)
         near[self.labels[rows][:, None] != found.labels[columns][None, :]] = 0
-        doubt = (how.sure - found.scores[columns]) / max(how.sure - how.unsure, 1e-6)
-        near[near < how.near + (how.near_unsure - how.near) * np.clip(doubt, 0, 1)] = 0
-        near[self.ids[rows] == 0] *= how.fresh
+        scores = found.scores[columns]
+        if scores.min() >= how.sure:
+            near[near < how.near] = 0
+        else:
+            doubt = (how.sure - scores) / max(how.sure - how.unsure, 1e-6)
+            near[near < how.near + (how.near_unsure - how.near) * doubt.clip(0, 1)] = 0
+        if (fresh := self.ids[rows] == 0).any():
+            near[fresh] *= how.fresh
         return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near)]
 
     def _match_unsure(
