@@ -30,12 +30,11 @@ OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # who sets them wants OpenCV to read,
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 _SECRET = re.compile(r"(?<=//)[^/@\s]*@")
 
-
-Read = Pixels | Callable[[], Pixels | Planes]
+Read = Pixels | Callable[[], Pixels | Planes]  # a picture as BGR (H, W, 3), or what gives that, or planes, when called
 
 
 class Capture(Protocol):
-    """What is needed of a `cv2.VideoCapture`; it reads BGR pixels (H, W, 3), or what gives them or planes if called."""
+    """What is needed of a `cv2.VideoCapture`; a picture that it reads is a `Read`."""
 
     def read(self) -> tuple[bool, Any]: ...
 

@@ -41,10 +41,10 @@ class PlanarCapture:
             raise SourceError(f"nothing came in {patience:g} s") from e
         except (self._av.FFmpegError, OSError, ValueError) as e:
             raise SourceError(getattr(e, "strerror", None) or type(e).__name__) from e
-        if not self._file.streams.video:
+        self._video: Any = next(iter(self._file.streams.video), None)
+        if self._video is None or self._video.codec_context is None:
             self._file.close()
-            raise SourceError("no video in it")
-        self._video = self._file.streams.video[0]
+            raise SourceError("nothing here decodes its video" if self._video else "no video in it")
         self._start, self._tick = self._video.start_time or 0, float(self._video.time_base)
         self._video.thread_type = "AUTO"
         if patience is not None:  # several threads hold back a picture each: it would come late, or when it is no news

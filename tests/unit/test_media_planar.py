@@ -183,6 +183,13 @@ def test_a_file_with_sound_only_is_told(tmp_path):
         open_capture(str(path))
 
 
+def test_a_video_that_nothing_decodes_is_told(film):
+    path = film("odd.avi", "mjpeg", "yuvj420p")
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"ZZZ9"))
+    with pytest.raises(SourceError, match=r"odd\.avi: cannot be read as video \(nothing here decodes its video\)$"):
+        open_capture(str(path))
+
+
 @pytest.fixture
 def talk(request):
     """A server of one connection on loopback: what it says at once, whereafter it is silent; its port."""
