@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -37,19 +38,22 @@ class Placement:
 
     def forth(self, boxes: Floats) -> Floats:
         """Boxes (N, 4) in picture pixels -> input pixels; `back` is the inverse."""
-        return (boxes * self._scale() + self._pad()).astype(np.float32)
+        return (boxes * self._scale + self._pad).astype(np.float32)
 
     def back(self, boxes: Floats) -> Floats:
         """Boxes (N, 4) in input pixels -> picture pixels, cut at the picture's border."""
-        return clip(((boxes - self._pad()) / self._scale()).astype(np.float32), self.width, self.height)
+        return clip(((boxes - self._pad) / self._scale).astype(np.float32), self.width, self.height)
 
+    @cached_property
     def _scale(self) -> Floats:
         return np.array([self.scale_x, self.scale_y] * 2, np.float32)
 
+    @cached_property
     def _pad(self) -> Floats:
         return np.array([self.pad_x, self.pad_y] * 2, np.float32)
 
 
+@lru_cache(256)
 def place(width: int, height: int, input_width: int, input_height: int, rule: str) -> Placement:
     """Where a width x height picture lands in the input under a rule; a padded picture is centred.
 
@@ -100,6 +104,7 @@ def scale_to(pixels: Pixels | Planes, width: int, height: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=rule), np.uint8)
 
 
+@lru_cache(256)
 def _inner(width: int, height: int, input_width: int, input_height: int, bound: float) -> tuple[int, int]:
     """Width and height of the picture in the input; bound: of BOUNDS."""
     across, down = input_width / width, input_height / height

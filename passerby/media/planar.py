@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,8 @@ from passerby.media.recording import pyav
 from passerby.records import Pixels
 
 FULL_RANGE = {"yuv420p": False, "yuvj420p": True}  # pixel formats that can stay planes
+AHEAD = 4  # pictures of a file that are decoded together: one at a time they find all caches cold
+HASTE = 0.005  # seconds for which that may keep the next picture waiting
 RATE = 25  # pictures a second of a video that says neither times nor a rate
 JPEG = 2  # FFmpeg's name of the full range
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -77,12 +80,16 @@ class PlanarCapture:
 
     def _decoded(self) -> Generator[Any, None, None]:
         """FFmpeg's frames. Broken packets are left out, as a player does; what a lost stream's decoder holds is old."""
+        frames, begun = list[Any](), time.monotonic()
         with suppress(self._av.FFmpegError, OSError):
             for packet in self._file.demux(self._video):
                 if packet.size:
-                    yield from self._frames_of(packet)
+                    frames += self._frames_of(packet)
+                if self._patience is not None or len(frames) >= AHEAD or time.monotonic() - begun > HASTE:
+                    yield from frames
+                    frames, begun = [], time.monotonic()
         if self._patience is None:
-            yield from self._frames_of(None)
+            yield from [*frames, *self._frames_of(None)]
 
     def _frames_of(self, packet: Any) -> list[Any]:
         """Of a packet; of None: those that the decoder still holds."""
