@@ -2,10 +2,11 @@
 
 Source -> model -> identities and counts, as `passerby live` runs it, with a line and a zone. Everything is pinned to
 one core, then to two, the bare engine alike; both take turns. Every source gives a quarter more frames than the bare
-engine could take at its best, so that frames are dropped and the newest is looked at. Two kinds of sources:
+engine could take at its best, so that frames are dropped and the newest is looked at. Three kinds of sources:
 
-raw    pictures in memory, given at their time, as a camera does that sends plain pixels; a copy each, no decoding
-H.264  a video file, read by PyAV; decoding all frames, those too that are dropped, runs on the same cores
+raw     pictures in memory, given at their time, as a camera does that sends plain pixels; a copy each, no decoding
+file    H.264, read by PyAV; decoding all frames, those too that are dropped, runs on the same cores
+stream  the same over HTTP at its own speed (live_stream.py); what serves it runs on the machine's last core
 Limit of the project: one stream gets at least 0.85 of the bare engine's rate.
 python benchmarks/live.py [--rounds 5] [--seconds 4]
 """
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 WIDTH, HEIGHT = 640, 480
@@ -56,6 +58,26 @@ class Camera:
         return 0.0
 
     def release(self) -> None: ...
+
+
+class Server:
+    """`live_stream.py` in a process of its own, on any core."""
+
+    def __init__(self, video: Path) -> None:
+        self.command = [sys.executable, str(Path(__file__).with_name("live_stream.py")), str(video)]
+
+    def __enter__(self) -> Server:
+        every = range(os.cpu_count() or 1)
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, every)
+        )
+        self.uri = f"http://127.0.0.1:{self.process.stdout.readline().strip()}/people.ts"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 def write_video(path: Path, frames: list, rate: float, seconds: float, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
@@ -99,6 +121,8 @@ def live_rate(make, pool, streams: int, seconds: float) -> tuple[float, float, l
         stream.listen(lambda moment: told.append((time.perf_counter(), moment.delay)))
         hub.add(stream)
     with hub:
+        while not told and hub.error() is None:  # until it is open
+            time.sleep(0.01)
         time.sleep(1.0)
         begun, used = time.perf_counter(), time.process_time()
         time.sleep(seconds)
@@ -111,7 +135,7 @@ def live_rate(make, pool, streams: int, seconds: float) -> tuple[float, float, l
 
 
 def child(engine: str, cores: int, source: str, streams: int, rounds: int, seconds: float) -> dict[str, object]:
-    """One row, measured in this process."""
+    """One row, measured in this process; source: "raw", "file" or "stream"."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import cv2
 
@@ -136,20 +160,21 @@ def child(engine: str, cores: int, source: str, streams: int, rounds: int, secon
         rate = FASTER * fastest / streams
         with tempfile.TemporaryDirectory() as folder:
             video = Path(folder) / "people.mp4"
-            if source == "H.264":
-                write_video(video, frames, rate, seconds + 3)
+            if source != "raw":
+                write_video(video, frames, rate, seconds + (10 if source == "stream" else 3))
 
             def make(rate: float = rate, video: Path = video) -> LiveSource:
-                if source == "H.264":
-                    return LiveSource(str(video), repeat=True)
-                return LiveSource("0", opener=lambda uri: Camera(frames, rate))
+                if source == "raw":
+                    return LiveSource("0", opener=lambda uri: Camera(frames, rate))
+                return LiveSource(str(video), repeat=True) if source == "file" else LiveSource(server.uri)
 
             alone, live, delays = [], [], []
-            for _ in range(rounds):
-                alone.append(bare_rate(bare, seconds))
-                *got, late = live_rate(make, pool, streams, seconds)
-                live.append(got)
-                delays += late
+            with Server(video) if source == "stream" else nullcontext() as server:
+                for _ in range(rounds):
+                    alone.append(bare_rate(bare, seconds))
+                    *got, late = live_rate(make, pool, streams, seconds)
+                    live.append(got)
+                    delays += late
             alone.append(bare_rate(bare, seconds))
         fastest = max(pace for pace, _ in alone)
     delays.sort()
@@ -159,7 +184,7 @@ def child(engine: str, cores: int, source: str, streams: int, rounds: int, secon
     return {
         "engine": pool.detector.engine_name,
         "cores": cores,
-        "source": source,
+        "source": source if source == "raw" else f"H.264, {source}",
         "streams": streams,
         "frames a second": f"{rate * streams:.0f}",
         "bare engine, a second": f"{bare_a_second:.1f}",
@@ -189,7 +214,7 @@ def main() -> None:
         if importlib.util.find_spec(engine) is None:
             continue
         for cores in (1, 2):
-            for source, streams in (("raw", 1), ("H.264", 1), ("raw", 4), ("H.264", 4)):
+            for source, streams in (("raw", 1), ("file", 1), ("stream", 1), ("raw", 4), ("file", 4)):
                 words = ["--row", engine, str(cores), source, str(streams)]
                 words += ["--rounds", str(given.rounds), "--seconds", str(given.seconds)]
                 done = subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True)
