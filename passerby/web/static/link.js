@@ -129,6 +129,8 @@ export class Link {
     this.closed = true;
     clearTimeout(this.timer);
     this.giveUp();
-    this.socket.close();
+    const socket = this.socket; // browsers call it an error to close one that is not open yet
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 }
