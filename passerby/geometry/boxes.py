@@ -119,9 +119,18 @@ def decode(offsets: Floats, anchors: Floats, variance: Variance = SSD_VARIANCE) 
     Raises ShapeError when the lengths differ.
     """
     _same_length(offsets, anchors)
-    centre = anchors[:, :2] + offsets[:, :2] * np.float32(variance[0]) * anchors[:, 2:]
-    size = anchors[:, 2:] * np.exp(offsets[:, 2:] * np.float32(variance[1]))
-    return _corners(centre, size)
+    columns, (centre, size) = offsets.T.copy(), (anchors.T[:2], anchors.T[2:])  # numpy is slow at rows of two
+    shift, growth = columns[:2], columns[2:]
+    shift *= np.float32(variance[0])
+    shift *= size
+    shift += centre
+    growth *= np.float32(variance[1])
+    np.exp(growth, out=growth)
+    growth *= size
+    half = growth * np.float32(0.5)
+    np.add(shift, half, out=growth)
+    shift -= half
+    return np.ascontiguousarray(columns.T)
 
 
 def _corners(centre: Floats, size: Floats) -> Floats:

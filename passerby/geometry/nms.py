@@ -125,7 +125,7 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
     first = columns[:, :BLOCK]
     better_near = (_shared(first[:, :, None], first) > threshold) & BETTER
     best = np.flatnonzero(~better_near.any(axis=0))  # their turn comes before that of all they overlap
-    left = _shares_left(columns[:, :, None], columns[:, best], threshold).prod(axis=1)
+    left = _shares_left(columns[:, best][:, :, None], columns, threshold).prod(axis=0)
     left *= scores
     left[best] = -np.inf
     rest = (left >= floor).nonzero()[0]
@@ -185,10 +185,8 @@ def _shares_left(a: Floats, b: Floats, threshold: float) -> Floats:
     It is never quite nothing, so that what was taken stays at minus infinity.
     """
     shared = _shared(a, b)
-    apart = shared <= threshold
-    left = np.maximum(np.subtract(1, shared, out=shared), LEAST, out=shared)
-    np.copyto(left, 1, where=apart)
-    return left
+    shared *= shared > threshold
+    return np.maximum(np.subtract(1, shared, out=shared), LEAST, out=shared)
 
 
 def diou(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: int) -> Found:
