@@ -119,17 +119,17 @@ def decode(offsets: Floats, anchors: Floats, variance: Variance = SSD_VARIANCE) 
     Raises ShapeError when the lengths differ.
     """
     _same_length(offsets, anchors)
-    columns, (centre, size) = offsets.T.copy(), (anchors.T[:2], anchors.T[2:])  # numpy is slow at rows of two
-    shift, growth = columns[:2], columns[2:]
-    shift *= np.float32(variance[0])
-    shift *= size
-    shift += centre
-    growth *= np.float32(variance[1])
-    np.exp(growth, out=growth)
-    growth *= size
-    half = growth * np.float32(0.5)
-    np.add(shift, half, out=growth)
-    shift -= half
+    columns = offsets.T.copy()  # a coordinate side by side: numpy is slow at rows of two
+    low, high = columns[:2], columns[2:]  # centre and size first, corners then
+    low *= np.float32(variance[0])
+    low *= anchors.T[2:]
+    low += anchors.T[:2]
+    high *= np.float32(variance[1])
+    np.exp(high, out=high)
+    high *= anchors.T[2:]
+    half = high * np.float32(0.5)
+    np.add(low, half, out=high)
+    low -= half
     return np.ascontiguousarray(columns.T)
 
 
