@@ -61,16 +61,13 @@ class Camera:
 
 
 class Server:
-    """`live_stream.py` in a process of its own, on any core."""
+    """`live_stream.py` in a process of its own."""
 
     def __init__(self, video: Path) -> None:
         self.command = [sys.executable, str(Path(__file__).with_name("live_stream.py")), str(video)]
 
     def __enter__(self) -> Server:
-        every = range(os.cpu_count() or 1)
-        self.process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, every)
-        )
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
         self.uri = f"http://127.0.0.1:{self.process.stdout.readline().strip()}/people.ts"
         return self
 

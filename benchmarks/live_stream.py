@@ -30,6 +30,7 @@ def play(path: str, connection: socket.socket) -> None:
 
 
 def main() -> None:
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # whoever began it may be pinned to others
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)

@@ -44,7 +44,8 @@ def as_boxes(boxes: ArrayLike) -> Floats:
 
 def to_corners(centres: Floats) -> Floats:
     """Cx cy w h -> x0 y0 x1 y1, both (..., 4); `to_centres` is the inverse."""
-    return _corners(centres[..., :2], centres[..., 2:])
+    half = centres[..., 2:] * np.float32(0.5)
+    return np.concatenate([centres[..., :2] - half, centres[..., :2] + half], axis=-1)
 
 
 def to_centres(corners: Floats) -> Floats:
@@ -131,12 +132,6 @@ def decode(offsets: Floats, anchors: Floats, variance: Variance = SSD_VARIANCE) 
     np.add(low, half, out=high)
     low -= half
     return np.ascontiguousarray(columns.T)
-
-
-def _corners(centre: Floats, size: Floats) -> Floats:
-    """Corners (..., 4) of boxes by centre (..., 2) and size (..., 2)."""
-    half = size * np.float32(0.5)
-    return np.concatenate([centre - half, centre + half], axis=-1)
 
 
 def _same_length(a: Floats, b: Floats) -> None:

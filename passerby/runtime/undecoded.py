@@ -57,8 +57,6 @@ class Undecoded:
 
     def __getitem__(self, rows: Any) -> Floats:
         """Boxes (K, 4) x0 y0 x1 y1 of a slice, a mask or an array of rows."""
-        if isinstance(rows, np.ndarray) and rows.dtype == np.intp:
-            return decode(self.offsets.take(rows, 0), self.anchors.take(rows, 0), self.variance)  # the quicker way
         return decode(self.offsets[rows], self.anchors[rows], self.variance)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
