@@ -1,6 +1,7 @@
 """Non-maximum suppression: of boxes that lie on each other, the one with the highest score stays.
 
 A model names "hard" or "soft" as its own (`spec.ModelSpec.nms`); the other methods of METHODS are there for comparison.
+A network leaves the caches cold, so that numpy's short ways count: `take` for rows, `reduce` for `any` and `prod`.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def suppress(
         candidates = (column >= floor).nonzero()[0]
         values = column[candidates]
         order = (-values).argsort(kind="stable")[:CANDIDATES]
-        found, values = METHODS[method](boxes[candidates[order]], values[order], floor, threshold, keep)
+        found, values = METHODS[method](boxes[candidates.take(order)], values.take(order), floor, threshold, keep)
         kept.append((found, values, np.full(len(values), c)))
     if len(kept) == 1:  # sorted already; every call of numpy counts beside a network of milliseconds
         found, values, labels = kept[0]
@@ -124,15 +125,15 @@ def soft(boxes: Floats, scores: Floats, floor: float, threshold: float, keep: in
         return boxes[rows], values
     first = columns[:, :BLOCK]
     better_near = (_shared(first[:, :, None], first) > threshold) & BETTER
-    best = np.flatnonzero(~better_near.any(axis=0))  # their turn comes before that of all they overlap
-    left = _shares_left(columns[:, best][:, :, None], columns, threshold).prod(axis=0)
+    best = (~np.logical_or.reduce(better_near, axis=0)).nonzero()[0]  # their turn comes before that of all they overlap
+    left = np.multiply.reduce(_shares_left(columns.take(best, axis=1)[:, :, None], columns, threshold), axis=0)
     left *= scores
     left[best] = -np.inf
     rest = (left >= floor).nonzero()[0]
-    taken, values = _one_by_one(columns[:, rest], left[rest], scores[best], floor, threshold, keep)
-    rows, values = np.concatenate([best, rest[taken]]), np.concatenate([scores[best], values])
-    order = np.argsort(-values, kind="stable")[:keep]
-    return boxes[rows[order]], values[order]
+    taken, values = _one_by_one(columns.take(rest, axis=1), left.take(rest), scores.take(best), floor, threshold, keep)
+    rows, values = np.concatenate([best, rest.take(taken)]), np.concatenate([scores.take(best), values])
+    order = (-values).argsort(kind="stable")[:keep]
+    return boxes.take(rows.take(order), axis=0), values.take(order)
 
 
 def _one_by_one(
@@ -143,7 +144,8 @@ def _one_by_one(
     taken  scores of others that were taken before; where `keep` of both are as high, the rest is not looked at
     """
     table = _shares_left(columns[:, :, None], columns, threshold) if len(left) <= TABLE else None
-    rows, values = list[np.intp](), list[np.float32]()
+    rows: list[np.intp] = []
+    values: list[np.float32] = []
     for count in range(min(keep, len(left))):
         if (value := left[best := left.argmax()]) < floor:
             break

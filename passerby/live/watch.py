@@ -7,6 +7,8 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from passerby.errors import SettingError
 from passerby.live.scene import LineSpec, Scene, ZoneSpec
 from passerby.records import Detections
@@ -136,8 +138,7 @@ class Watcher:
 
     def _in_view(self, time: float) -> int:
         tracker = self._tracker
-        seen = tracker.known() & (time - tracker.seen <= HOLD)
-        return int(seen.sum())
+        return int(np.count_nonzero(tracker.known() & (time - tracker.seen <= HOLD)))
 
     def _counts(self, time: float) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, Any]]]:
         lines = {line.name: dict(line.counts) for line in self._lines.values()}

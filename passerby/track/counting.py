@@ -110,6 +110,7 @@ class Zone:
         if len(corners) < 3 or not all(math.isfinite(v) for c in corners for v in c):
             raise SettingError(f"zone '{name}': want at least three corners of two numbers, got {corners}")
         self.corners = [(float(x), float(y)) for x, y in corners]
+        self._sides = list(zip(self.corners, self.corners[1:] + self.corners[:1], strict=True))
         self.name, self.point, self.settle = name, point, settle
         self.visitors = 0
         self._inside: dict[int, tuple[float, str]] = {}  # since when, and what class
@@ -164,7 +165,7 @@ class Zone:
         """Whether a point lies in the polygon: a ray to the right crosses its border an odd number of times."""
         x, y = at
         inside = False
-        for (x0, y0), (x1, y1) in zip(self.corners, self.corners[1:] + self.corners[:1], strict=True):
+        for (x0, y0), (x1, y1) in self._sides:
             if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
                 inside = not inside
         return inside

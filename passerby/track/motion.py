@@ -82,16 +82,18 @@ class Motion:
 
     def correct(self, rows: NDArray[np.int64], boxes: Floats) -> None:
         """Boxes (M, 4) x0 y0 x1 y1 were seen for the filters `rows` (M,)."""
-        seen = to_centres(boxes).astype(np.float64)
-        r = np.repeat((self.noise.measured * _size(seen)) ** 2, 4, axis=1)
-        pp, pv, vv = self.pp[rows], self.pv[rows], self.vv[rows]
-        gain_p, gain_v = pp / (pp + r), pv / (pp + r)
-        error = seen - self.position[rows]
-        self.position[rows] += gain_p * error
-        self.velocity[rows] += gain_v * error
-        self.pp[rows] = (1 - gain_p) * pp
-        self.pv[rows] = (1 - gain_p) * pv
-        self.vv[rows] = vv - gain_v * pv
+        seen, r = self.position.copy(), np.full((len(self), 1), np.inf)  # who is not seen teaches nothing
+        seen[rows] = centres = to_centres(boxes)
+        r[rows] = (self.noise.measured * _size(centres.astype(np.float64))) ** 2
+        noisy = self.pp + r
+        gain_p, gain_v = self.pp / noisy, self.pv / noisy
+        error = seen - self.position
+        self.position += gain_p * error
+        self.velocity += gain_v * error
+        self.vv -= gain_v * self.pv
+        left = 1 - gain_p
+        self.pp *= left
+        self.pv *= left
 
     def _scale(self, size: Columns) -> Columns:
         return np.asarray(size * self._shares)

@@ -104,12 +104,12 @@ class Tracker:
         self.motion.predict(0.0 if first else time - float(self.time or 0.0))
         before, self.time = self.time, time
         self._keep(time - self.seen <= how.keep)  # after an outage nobody is taken for who stood there before
-        sure = np.flatnonzero(found.scores >= how.sure)
-        unsure = np.flatnonzero((found.scores < how.sure) & (found.scores >= how.unsure))
+        sure = (found.scores >= how.sure).nonzero()[0]
+        unsure = ((found.scores < how.sure) & (found.scores >= how.unsure)).nonzero()[0]
         pairs = self._match(np.arange(len(self.ids)), found, sure)
         pairs += self._match_unsure(found, unsure, pairs, before)
         rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
-        self.motion.correct(rows, found.boxes[columns])
+        self.motion.correct(rows, found.boxes.take(columns, axis=0))
         self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
         self.best[rows] = np.maximum(self.best[rows], found.scores[columns])
         free = np.ones(len(found), bool)
@@ -121,18 +121,18 @@ class Tracker:
         known = self.known()[rows]
         rows, columns = rows[known], columns[known]
         self._name(found, rows, columns)
-        order = np.argsort(-found.scores[columns], kind="stable")
+        order = (-found.scores[columns]).argsort(kind="stable")
         rows, columns = rows[order], columns[order]
         told = Detections(
-            found.boxes[columns], found.scores[columns], found.labels[columns], found.names, self.ids[rows]
+            found.boxes.take(columns, axis=0), found.scores[columns], found.labels[columns], found.names, self.ids[rows]
         )
-        self._forget(time)
+        self._keep((self.hits >= how.confirm) | (self.seen == time))  # who was not confirmed in time was nobody
         return told
 
     def _name(self, found: Detections, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         """Give numbers to those of `rows` who are told of for the first time."""
         fresh = self.ids[rows] == 0
-        count = int(fresh.sum())
+        count = int(np.count_nonzero(fresh))
         if not count:
             if len(self.newly) or self.newly.names != found.names:
                 self.newly = replace(Detections.none(found.names), ids=np.zeros(0, np.int64))
@@ -152,16 +152,18 @@ class Tracker:
         if not (len(rows) and len(columns)):
             return []
         how = self.settings
-        near = nearness(self.motion, rows, found.boxes[columns], how.reach)
-        near[self.labels[rows][:, None] != found.labels[columns][None, :]] = 0
-        scores = found.scores[columns]
+        near = nearness(self.motion, rows, found.boxes.take(columns, axis=0), how.reach)
+        near *= self.labels.take(rows)[:, None] == found.labels.take(columns)
+        scores = found.scores.take(columns)
         if scores.min() >= how.sure:
-            near[near < how.near] = 0
+            near *= near >= how.near
         else:
             doubt = (how.sure - scores) / max(how.sure - how.unsure, 1e-6)
-            near[near < how.near + (how.near_unsure - how.near) * doubt.clip(0, 1)] = 0
-        if (fresh := self.ids[rows] == 0).any():
-            near[fresh] *= how.fresh
+            near *= near >= how.near + (how.near_unsure - how.near) * doubt.clip(0, 1)
+        if 0 in (ids := self.ids.take(rows)):
+            weights = np.ones(len(ids))
+            weights[ids == 0] = how.fresh
+            near *= weights[:, None]
         return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near)]
 
     def _match_unsure(
@@ -173,7 +175,7 @@ class Tracker:
         """
         waiting = self.seen == before
         waiting[[row for row, _ in pairs]] = False
-        left = np.flatnonzero(waiting)
+        left = waiting.nonzero()[0]
         if not (len(left) and len(unsure)):
             return []
         parts = part_of(found, unsure, self.settings.part)
@@ -183,7 +185,7 @@ class Tracker:
         nobodys[[column for _, column in pairs + second]] = False
         rest = unsure[~alone & ~(parts & nobodys).any(axis=1)]
         waiting[[row for row, _ in second]] = False
-        return second + self._match(np.flatnonzero(waiting), found, rest)
+        return second + self._match(waiting.nonzero()[0], found, rest)
 
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
         """New identities of the detections `columns`; those of the very first frame need no confirming."""
@@ -196,12 +198,8 @@ class Tracker:
         self.best = np.concatenate([self.best, found.scores[columns]])
         self.first = np.concatenate([self.first, found.boxes[columns]])
 
-    def _forget(self, time: float) -> None:
-        """Who was not confirmed in time, or has not been seen for long, is not looked for any more."""
-        hopeful = (self.hits >= self.settings.confirm) | (self.seen == time)
-        self._keep(hopeful & (time - self.seen <= self.settings.keep))
-
     def _keep(self, kept: NDArray[np.bool_]) -> None:
+        """The others are not looked for any more."""
         if kept.all():
             return
         self.motion.keep(kept)
@@ -215,10 +213,10 @@ def part_of(found: Detections, columns: NDArray[np.int64], share: float) -> NDAr
     Those of a higher score of which `share` of the smaller one's area lies in the other.
     """
     sizes = area(found.boxes)
-    smaller = np.minimum(sizes[columns, None], sizes[None])
-    shared = intersection(found.boxes[columns], found.boxes) >= share * smaller
-    higher = found.scores[columns, None] < found.scores[None]
-    return np.asarray(shared & higher & (found.labels[columns, None] == found.labels[None]))
+    smaller = np.minimum(sizes.take(columns)[:, None], sizes)
+    shared = intersection(found.boxes.take(columns, axis=0), found.boxes) >= share * smaller
+    higher = found.scores.take(columns)[:, None] < found.scores
+    return np.asarray(shared & higher & (found.labels.take(columns)[:, None] == found.labels))
 
 
 def nearness(motion: Motion, rows: NDArray[np.int64], boxes: Floats, reach: float) -> NDArray[np.float64]:
@@ -229,8 +227,8 @@ def nearness(motion: Motion, rows: NDArray[np.int64], boxes: Floats, reach: floa
     laid on each other. Plain IoU asks nothing of a filter's doubt: somebody seen once, whose speed is not known yet,
     would be lost when he moves by more than his width to the next frame.
     """
-    here, there = motion.position[rows], to_centres(boxes).astype(np.float64)
-    doubt = 2 * np.sqrt(motion.pp[rows, :2])
+    here, there = motion.position.take(rows, axis=0), to_centres(boxes).astype(np.float64)
+    doubt = 2 * np.sqrt(motion.pp.take(rows, axis=0)[:, :2])
     size = (here[:, None, 2:] + there[None, :, 2:]) / 2
     share = 1 - np.abs(here[:, None, :2] - there[None, :, :2]) / (reach * size + doubt[:, None])
     shapes = shape_iou(here[:, 2:].astype(np.float32), there[:, 2:].astype(np.float32))
