@@ -106,8 +106,9 @@ class Tracker:
         self._keep(time - self.seen <= how.keep)  # after an outage nobody is taken for who stood there before
         sure = (found.scores >= how.sure).nonzero()[0]
         unsure = ((found.scores < how.sure) & (found.scores >= how.unsure)).nonzero()[0]
-        pairs = self._match(np.arange(len(self.ids)), found, sure)
-        pairs += self._match_unsure(found, unsure, pairs, before)
+        near = self._table(found)
+        pairs = _pairs(near, np.arange(len(self.ids)), sure)
+        pairs += self._match_unsure(found, unsure, near, pairs, before)
         rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
         self.motion.correct(rows, found.boxes.take(columns, axis=0))
         self.seen[rows], self.hits[rows] = time, self.hits[rows] + 1
@@ -147,27 +148,25 @@ class Tracker:
         limit = self.settings.sure + self.settings.surer * (1 - self.settings.sure)
         return np.asarray((self.ids > 0) | ((self.hits >= self.settings.confirm) & (self.best >= limit)))
 
-    def _match(self, rows: NDArray[np.int64], found: Detections, columns: NDArray[np.int64]) -> list[tuple[int, int]]:
-        """Pairs (identity, detection) of one class, largest sum of overlaps."""
-        if not (len(rows) and len(columns)):
-            return []
+    def _table(self, found: Detections) -> NDArray[np.float64]:
+        """How much speaks for it that a detection is an identity, (N, M): 0 where that cannot be."""
         how = self.settings
-        near = nearness(self.motion, rows, found.boxes.take(columns, axis=0), how.reach)
-        near *= self.labels.take(rows)[:, None] == found.labels.take(columns)
-        scores = found.scores.take(columns)
-        if scores.min() >= how.sure:
-            near *= near >= how.near
-        else:
-            doubt = (how.sure - scores) / max(how.sure - how.unsure, 1e-6)
-            near *= near >= how.near + (how.near_unsure - how.near) * doubt.clip(0, 1)
-        if 0 in (ids := self.ids.take(rows)):
-            weights = np.ones(len(ids))
-            weights[ids == 0] = how.fresh
-            near *= weights[:, None]
-        return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near)]
+        near = nearness(self.motion, found.boxes, how.reach)
+        doubt = np.maximum(how.sure - found.scores, 0) / max(how.sure - how.unsure, 1e-6)
+        near *= near >= how.near + (how.near_unsure - how.near) * doubt
+        near *= self.labels[:, None] == found.labels
+        weights = np.ones(len(self.ids))
+        weights[self.ids == 0] = how.fresh
+        near *= weights[:, None]
+        return near
 
     def _match_unsure(
-        self, found: Detections, unsure: NDArray[np.int64], pairs: list[tuple[int, int]], before: float | None
+        self,
+        found: Detections,
+        unsure: NDArray[np.int64],
+        near: NDArray[np.float64],
+        pairs: list[tuple[int, int]],
+        before: float | None,
     ) -> list[tuple[int, int]]:
         """Pairs of the second round: of those who are in none of `pairs` and were in sight at `before`.
 
@@ -180,12 +179,12 @@ class Tracker:
             return []
         parts = part_of(found, unsure, self.settings.part)
         alone = ~parts.any(axis=1)
-        second = self._match(left, found, unsure[alone])
+        second = _pairs(near, left, unsure[alone])
         nobodys = np.ones(len(found), bool)
         nobodys[[column for _, column in pairs + second]] = False
         rest = unsure[~alone & ~(parts & nobodys).any(axis=1)]
         waiting[[row for row, _ in second]] = False
-        return second + self._match(waiting.nonzero()[0], found, rest)
+        return second + _pairs(near, waiting.nonzero()[0], rest)
 
     def _begin(self, found: Detections, columns: NDArray[np.int64], time: float, hits: int) -> None:
         """New identities of the detections `columns`; those of the very first frame need no confirming."""
@@ -207,6 +206,13 @@ class Tracker:
             setattr(self, name, getattr(self, name)[kept])
 
 
+def _pairs(near: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Pairs (identity, detection) of largest sum, of some rows and columns of the table."""
+    if not (len(rows) and len(columns)):
+        return []
+    return [(int(rows[i]), int(columns[j])) for i, j in pair_up(near.take(rows, axis=0).take(columns, axis=1))]
+
+
 def part_of(found: Detections, columns: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
     """Of which detections of its class each of `columns` (N,) shows part, or the whole of a part: (N, M) of all M.
 
@@ -219,16 +225,16 @@ def part_of(found: Detections, columns: NDArray[np.int64], share: float) -> NDAr
     return np.asarray(shared & higher & (found.labels.take(columns)[:, None] == found.labels))
 
 
-def nearness(motion: Motion, rows: NDArray[np.int64], boxes: Floats, reach: float) -> NDArray[np.float64]:
-    """How well detections (M, 4) fit where the filters `rows` (N,) think their boxes are: (N, M), 0 to 1.
+def nearness(motion: Motion, boxes: Floats, reach: float) -> NDArray[np.float64]:
+    """How well detections (M, 4) fit where the N filters think their boxes are: (N, M), 0 to 1.
 
     The product of three shares: how near the centres are across and down, 0 at a distance of `reach` mean widths
     (heights) and two standard deviations of what the filter does not know; and the IoU that the two shapes have when
     laid on each other. Plain IoU asks nothing of a filter's doubt: somebody seen once, whose speed is not known yet,
     would be lost when he moves by more than his width to the next frame.
     """
-    here, there = motion.position.take(rows, axis=0), to_centres(boxes).astype(np.float64)
-    doubt = 2 * np.sqrt(motion.pp.take(rows, axis=0)[:, :2])
+    here, there = motion.position, to_centres(boxes).astype(np.float64)
+    doubt = 2 * np.sqrt(motion.pp[:, :2])
     size = (here[:, None, 2:] + there[None, :, 2:]) / 2
     share = 1 - np.abs(here[:, None, :2] - there[None, :, :2]) / (reach * size + doubt[:, None])
     shapes = shape_iou(here[:, 2:].astype(np.float32), there[:, 2:].astype(np.float32))
