@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,15 +24,21 @@ def pair_up(gain: ArrayLike, least: float = 0.0) -> list[tuple[int, int]]:
     first, second = (side.tolist() for side in allowed.nonzero())
     if len(set(first)) == len(set(second)) == len(first):  # nobody wants what another wants
         return list(zip(first, second, strict=True))
-    rivals = allowed & ((allowed.sum(axis=1) > 1)[:, None] | (allowed.sum(axis=0) > 1)[None, :])
-    alone = [(int(r), int(c)) for r, c in np.argwhere(allowed & ~rivals)]  # nobody else wants either: they are a pair
-    rows, columns = np.flatnonzero(rivals.any(axis=1)), np.flatnonzero(rivals.any(axis=0))
-    allowed, table = allowed[np.ix_(rows, columns)], table[np.ix_(rows, columns)]
-    cost = np.where(allowed, -table, 0.0)  # a pair that is not allowed gains nothing: it is made, and left out below
+    of_row, of_column = Counter(first), Counter(second)
+    alone: list[tuple[int, int]] = []  # nobody else wants either: they are a pair
+    rivals: set[tuple[int, int]] = set()
+    for pair in zip(first, second, strict=True):
+        if of_row[pair[0]] == of_column[pair[1]] == 1:
+            alone.append(pair)
+        else:
+            rivals.add(pair)
+    rows, columns = (sorted(set(side)) for side in zip(*rivals, strict=True))
+    cost = -table.take(rows, axis=0).take(columns, axis=1)
+    cost[~allowed.take(rows, axis=0).take(columns, axis=1)] = 0.0  # such a pair gains nothing: made, and left out below
     turned = cost.shape[0] > cost.shape[1]
-    chosen = _assign(cost.T if turned else cost)
-    pairs = [(c, r) if turned else (r, c) for r, c in enumerate(chosen.tolist())]
-    return sorted([*alone, *((int(rows[r]), int(columns[c])) for r, c in pairs if allowed[r, c])])
+    chosen = enumerate(_assign(cost.T if turned else cost).tolist())
+    made = [(rows[c], columns[r]) if turned else (rows[r], columns[c]) for r, c in chosen]
+    return sorted([*alone, *(pair for pair in made if pair in rivals)])
 
 
 def _assign(cost: NDArray[np.float64]) -> NDArray[np.int64]:
