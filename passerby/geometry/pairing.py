@@ -44,6 +44,8 @@ def pair_up(gain: ArrayLike, least: float = 0.0) -> list[tuple[int, int]]:
 def _assign(cost: NDArray[np.float64]) -> NDArray[np.int64]:
     """The column of each row, all rows assigned, of least total cost; (N, M) with N <= M."""
     rows, columns = cost.shape
+    if rows == 1:
+        return np.asarray(cost.argmin(axis=1))
     price = np.zeros(columns + 1)  # of each column; the last stands for "none yet"
     reward = np.zeros(rows)
     owner = np.full(columns + 1, -1)
