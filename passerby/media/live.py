@@ -30,7 +30,8 @@ OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # who sets them wants OpenCV to read,
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 _SECRET = re.compile(r"(?<=//)[^/@\s]*@")
 
-Read = Pixels | Callable[[], Pixels | Planes]  # a picture as BGR (H, W, 3), or what gives that, or planes, when called
+Given = Pixels | Planes | None  # a picture as BGR (H, W, 3), or planes; None: of this one nothing can be made
+Read = Pixels | Callable[[], Given]  # a picture as BGR, or what gives it when called
 
 
 class Capture(Protocol):
@@ -147,6 +148,8 @@ class LiveSource:
             read, index, moment, captured = self._newest
             self._taken = index
         pixels = read() if callable(read) else read
+        if pixels is None:
+            return None
         if isinstance(pixels, Planes):
             return Taken(PlanarFrame(pixels, self.name, index, moment), captured)
         rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)

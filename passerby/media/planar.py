@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -17,8 +18,9 @@ from passerby.media.recording import pyav
 from passerby.records import Pixels
 
 FULL_RANGE = {"yuv420p": False, "yuvj420p": True}  # pixel formats that can stay planes
-AHEAD = 4  # pictures of a file that are decoded together: one at a time they find all caches cold
-HASTE = 0.005  # seconds for which that may keep the next picture waiting
+AHEAD = 4  # pictures that are decoded together at most: one at a time they find all caches cold
+HASTE = 0.005  # seconds for which that may keep somebody waiting
+STEADY = 10  # packets of a stream in a row that gave a picture each: then the next one's is counted on
 RATE = 25  # pictures a second of a video that says neither times nor a rate
 JPEG = 2  # FFmpeg's name of the full range
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -52,16 +54,23 @@ class PlanarCapture:
         self._video.thread_type = "AUTO"
         if patience is not None:  # several threads hold back a picture each: it would come late, or when it is no news
             self._video.codec_context.thread_count = 1
-        self._frames = self._decoded()
+        self._alone = bool(self._video.codec_context.codec.intra_only)  # no picture is made of others, as in MJPEG
+        self._lock, self._closed = threading.Lock(), False
+        self._waiting: list[_Later] = []  # the newest last
+        self._steady, self._pace = 0, HASTE  # of STEADY; seconds that decoding a picture took
+        self._pictures: Generator[Any, None, None] = self._of_file() if patience is None else self._of_stream()
 
-    def read(self) -> tuple[bool, Callable[[], Planes | Pixels] | None]:
+    def read(self) -> tuple[bool, Callable[[], Planes | Pixels | None] | None]:
         """Whether there was one more picture, and what gives it when called, as most are dropped on a slow machine.
 
-        It gives planes, or (H, W, 3) uint8 BGR of what cannot stay in them.
+        It gives planes, or (H, W, 3) uint8 BGR of what cannot stay in them; any thread may call it, at any time. A
+        stream's picture is decoded then, with those before it that it may be made of: None where it cannot be.
         """
-        frame = next(self._frames, None)
+        frame = next(self._pictures, None)
         if frame is None:
             return False, None
+        if isinstance(frame, _Later):
+            return True, partial(self._picture, frame)
         if frame.pts is not None:
             self._seconds = (frame.pts - self._start) * self._tick
         else:  # as of raw H.264, which has no times; OpenCV says 0 of every picture
@@ -70,26 +79,68 @@ class PlanarCapture:
         return True, partial(_picture_of, frame)
 
     def get(self, what: int, /) -> float:
-        """The time of the picture that was read last, ms, as `cv2.CAP_PROP_POS_MSEC`; 0 of anything else."""
+        """The time of a file's picture that was read last, ms, as `cv2.CAP_PROP_POS_MSEC`; 0 of anything else."""
         return 1000 * self._seconds if what == cv2.CAP_PROP_POS_MSEC else 0.0
 
     def release(self) -> None:
         """Give the source back."""
-        self._frames.close()
+        with self._lock:
+            if self._waiting:
+                self._decode(self._waiting[-1])
+            self._closed = True
+        self._pictures.close()
         self._file.close()
 
-    def _decoded(self) -> Generator[Any, None, None]:
-        """FFmpeg's frames. Broken packets are left out, as a player does; what a lost stream's decoder holds is old."""
-        frames, begun = list[Any](), time.monotonic()
+    def _of_file(self) -> Generator[Any, None, None]:
+        """A file's frames, decoded in groups. Broken packets are left out, as a player does."""
+        frames: list[Any] = []
+        begun = time.monotonic()
         with suppress(self._av.FFmpegError, OSError):
             for packet in self._file.demux(self._video):
                 if packet.size:
                     frames += self._frames_of(packet)
-                if self._patience is not None or len(frames) >= AHEAD or time.monotonic() - begun > HASTE:
+                if len(frames) >= AHEAD or time.monotonic() - begun > HASTE:
                     yield from frames
                     frames, begun = [], time.monotonic()
-        if self._patience is None:
-            yield from [*frames, *self._frames_of(None)]
+        yield from [*frames, *self._frames_of(None)]
+
+    def _of_stream(self) -> Generator[_Later, None, None]:
+        """A stream's pictures as their packets come; those that nobody wants are decoded in groups, or not at all.
+
+        Where packets do not give a picture each (broken ones, halves of pictures), all are decoded as they come, and
+        left out where nothing comes of them; what the decoder of a lost stream holds is old.
+        """
+        with suppress(self._av.FFmpegError, OSError):
+            for packet in self._file.demux(self._video):
+                if not packet.size:
+                    continue
+                later = _Later(packet)
+                with self._lock:
+                    self._waiting = [later] if self._alone else [*self._waiting, later]
+                    count = len(self._waiting)
+                    put_off = self._steady >= STEADY and (self._alone or (count < AHEAD and count * self._pace < HASTE))
+                    if not put_off:
+                        self._decode(later)
+                if put_off or later.frame is not None:
+                    yield later
+
+    def _picture(self, later: _Later) -> Planes | Pixels | None:
+        with self._lock:
+            self._decode(later)
+        return None if later.frame is None else _picture_of(later.frame)
+
+    def _decode(self, last: _Later) -> None:
+        """One that waits, and those before it; whoever calls holds the lock."""
+        if last.packet is None or self._closed:
+            return
+        batch = [last] if self._alone else self._waiting[: self._waiting.index(last) + 1]
+        begun = time.perf_counter()
+        for one in batch:
+            frames = self._frames_of(one.packet)
+            self._steady = self._steady + 1 if len(frames) == 1 else 0
+            one.packet, one.frame = None, frames[-1] if frames else None
+        self._pace = (time.perf_counter() - begun) / len(batch)
+        self._waiting = [one for one in self._waiting if one.packet is not None]
 
     def _frames_of(self, packet: Any) -> list[Any]:
         """Of a packet; of None: those that the decoder still holds."""
@@ -99,11 +150,18 @@ class PlanarCapture:
             return []
 
 
+class _Later:
+    """A picture of a stream: its packet, and when that is decoded FFmpeg's frame; None where none came of it."""
+
+    def __init__(self, packet: Any) -> None:
+        self.packet, self.frame = packet, None
+
+
 def _picture_of(frame: Any) -> Planes | Pixels:
     full, turn = FULL_RANGE.get(frame.format.name), TURNS.get(frame.rotation % 360)
-    planar = full is not None and turn is None and all(plane.line_size > 0 for plane in frame.planes)
-    if planar and not (frame.width % 2 or frame.height % 2):
-        y, u, v = (_array(plane) for plane in frame.planes)
+    planes = frame.planes if full is not None and turn is None and not (frame.width % 2 or frame.height % 2) else ()
+    if planes and all(plane.line_size > 0 for plane in planes):
+        y, u, v = (_array(plane) for plane in planes)
         return Planes(y, u, v, bool(full) or frame.color_range == JPEG)
     pixels = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
     return pixels if turn is None else np.asarray(cv2.rotate(pixels, turn), np.uint8)

@@ -1,5 +1,6 @@
 """Fixtures of the unit tests."""
 
+from film_fixtures import film, talk  # noqa: F401
 from localiser_fixtures import red_model, red_picture  # noqa: F401
 from model_fixtures import (  # noqa: F401 (pytest finds fixtures by their names here)
     cli,

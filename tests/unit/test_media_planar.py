@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import threading
 import time
-from contextlib import closing
-from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
+from film_fixtures import FRAMES, all_of, read
 
 from passerby import Detector
 from passerby.errors import SourceError
@@ -23,51 +21,8 @@ from passerby.pictures import read_picture
 
 av = pytest.importorskip("av")
 pytest.importorskip("av.bitstream")
-FRAMES, TB = 20, Fraction(1, 30)
 ONE = 1 << 16  # 1 in the matrix of an MP4's track
 TURNED = {90: (0, ONE, 0, -ONE, 0), 180: (-ONE, 0, 0, 0, -ONE), 270: (0, -ONE, 0, ONE, 0)}
-
-
-@pytest.fixture
-def film(tmp_path):
-    """Makes a video: name, codec, pixel format -> path; a bright bar on a colourful ground moves to the right."""
-
-    def make(name, codec="mpeg4", kind="yuv420p", size=(96, 64), times=range(FRAMES), **options):
-        width, height = size
-        ground = np.zeros((height, width, 3), np.uint8)
-        ground[:, :, 0] = np.linspace(30, 200, width)
-        ground[:, :, 1] = np.linspace(60, 180, height)[:, None]
-        full = 2 if kind.startswith("yuvj") else 1
-        with av.open(str(tmp_path / name), "w") as file:
-            stream = file.add_stream(codec, rate=30, options=options)
-            stream.width, stream.height, stream.pix_fmt = width, height, kind
-            stream.codec_context.color_range = full
-            for k, at in enumerate(times):
-                pixels = ground.copy()
-                pixels[:, 2 * k : 2 * k + 8] = 230
-                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=kind, dst_color_range=full)
-                frame.pts, frame.time_base = at, TB
-                file.mux(stream.encode(frame))
-            file.mux(stream.encode(None))
-        return tmp_path / name
-
-    return make
-
-
-def read(path):
-    """Every picture as RGB, or planes, with its time in ms."""
-    with closing(PlanarCapture(str(path))) as capture:
-        return all_of(capture)
-
-
-def all_of(capture):
-    found = []
-    while (one := capture.read())[0]:
-        found.append((one[1]() if callable(one[1]) else one[1], capture.get(cv2.CAP_PROP_POS_MSEC)))
-    return found
-
-
-PlanarCapture.close = PlanarCapture.release  # for `closing`
 
 
 def bgr(picture):
@@ -190,30 +145,6 @@ def test_a_video_that_nothing_decodes_is_told(film):
         open_capture(str(path))
 
 
-@pytest.fixture
-def talk(request):
-    """A server of one connection on loopback: what it says at once, whereafter it is silent; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(20)
-    over = threading.Event()
-
-    def serve(words):
-        try:
-            with closing(listener.accept()[0]) as connection:
-                connection.sendall(words)
-                over.wait(20)
-        except OSError:
-            return
-
-    def start(words=b""):
-        threading.Thread(target=serve, args=(words,), daemon=True).start()
-        return listener.getsockname()[1]
-
-    yield start
-    over.set()
-    listener.close()
-
-
 def test_a_stream_that_says_nothing_is_given_up(talk, monkeypatch):
     monkeypatch.setattr("passerby.media.live.PATIENCE", 300)
     begun = time.monotonic()
@@ -228,16 +159,6 @@ def test_nobody_there_is_told_with_the_reason_and_without_the_password():
     with pytest.raises(SourceError) as told:
         open_capture(f"rtsp://me:secret@127.0.0.1:{port}/1")
     assert str(told.value) == f"rtsp://127.0.0.1:{port}/1: no stream answers there (Connection refused)"
-
-
-def test_a_stream_that_falls_silent_ends_and_what_its_decoder_holds_is_no_news(film, talk):
-    path = film("a.mkv", "libx264", times=range(200))  # such pictures wait for later ones
-    words = b"HTTP/1.0 200 OK\r\nContent-Type: video/x-matroska\r\n\r\n" + path.read_bytes()[:-200]
-    with closing(PlanarCapture(f"http://127.0.0.1:{talk(words)}/a.mkv", patience=1.0)) as capture:
-        begun = time.monotonic()
-        came = all_of(capture)
-    assert time.monotonic() - begun < 15
-    assert 50 < len(came) < 200
 
 
 @pytest.mark.parametrize("why", ["no PyAV", "options"])
