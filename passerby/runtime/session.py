@@ -116,7 +116,9 @@ class OpenVino:
         except IndexError:
             request = self.compiled.create_infer_request()
         try:
-            given = np.require(lay_out(pixels, self.kind, self.shape), requirements=["C", "W"])  # to be shared
+            given = lay_out(pixels, self.kind, self.shape)
+            if not given.flags.carray:  # to be shared
+                given = np.require(given, requirements=["C", "A", "W"])
             request.set_input_tensor(0, self.tensor(given, shared_memory=True))
             answer = [np.empty(shape, np.float32) for shape in self.places]  # it writes into them: nothing is copied
             for k, place in enumerate(answer):  # a tensor does not keep its array: none of them is used after this
