@@ -77,15 +77,24 @@ class Server:
         self.process.stdout.close()
 
 
-def write_video(path: Path, frames: list, rate: float, seconds: float, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
-    """An H.264 file of that rate, as long as a turn takes; frames (height, width, 3) BGR of that size."""
+def write_video(
+    path: Path,
+    frames: list,
+    rate: float,
+    seconds: float,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    codec: str = "libx264",
+) -> None:
+    """A file of that rate, as long as a turn takes; frames (height, width, 3) BGR of that size; codec: or "mjpeg"."""
     from fractions import Fraction
 
     import av
 
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000), options={"preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        h264 = codec == "libx264"
+        options = {"preset": "veryfast"} if h264 else {}
+        stream = file.add_stream(codec, rate=Fraction(rate).limit_denominator(1000), options=options)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p" if h264 else "yuvj420p"
         for k in range(int(rate * seconds)):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frames[k % len(frames)], format="bgr24")))
         file.mux(stream.encode())

@@ -2,7 +2,7 @@
 
 Found: every picture of val_B, made 4:2:0 as a video has it, goes to the network as planes, and as RGB made of them; the
 picture itself beside it. Cost: the processor's ms a frame of an H.264 file, decoded and dropped, and decoded and made
-the network's input, on one core, in turns.
+the network's input, on one core, in turns; and of streams over HTTP of which every frame is looked at, or one of four.
 python benchmarks/planes.py --root DIR [--model NAME]    where DIR holds scut_head
 """
 
@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -20,6 +25,7 @@ from live import pictures, write_video
 
 from passerby.geometry.planes import PlanarFrame, Planes
 from passerby.measure.evaluate import evaluate, load_boxes
+from passerby.media.live import open_capture
 from passerby.media.planar import PlanarCapture
 from passerby.runtime.detector import Detector, as_input
 
@@ -116,6 +122,64 @@ def cost(model: str) -> None:
     save("planes_cost", f"{title}; input {spec.width} x {spec.height}", rows)
 
 
+@contextmanager
+def served(folder: str) -> Iterator[str]:
+    """The address of a server of the folder's files, in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", folder]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with socket.socket() as door:
+                if door.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def of_stream(open_, uri: str, spec, every: int) -> float:
+    """Seconds of the processor a frame, of a stream of which each `every`th frame becomes the network's input."""
+    capture, begun, count = open_(uri), time.process_time(), 0
+    while (one := capture.read())[0]:
+        if count % every == 0:
+            picture = one[1]() if callable(one[1]) else cv2.cvtColor(one[1], cv2.COLOR_BGR2RGB)
+            as_input(PlanarFrame(picture, "") if isinstance(picture, Planes) else picture, spec)
+        count += 1
+    spent = time.process_time() - begun
+    capture.release()
+    assert count >= FRAMES - 6, f"{uri}: {count} of {FRAMES} frames"  # the last of H.264 wait for others
+    return spent / count
+
+
+def by_opencv_alone(uri: str) -> cv2.VideoCapture:
+    return cv2.VideoCapture(uri, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+
+
+def streams(model: str) -> None:
+    spec = Detector(model, engine="onnxruntime").spec
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder, served(folder) as address:
+        for codec, kind in (("libx264", "H.264"), ("mjpeg", "MJPEG")):
+            for size in SIZES:
+                frames = [cv2.resize(p, size) for p in pictures()]
+                write_video(Path(folder) / "people.mkv", frames, 30, FRAMES / 30, size, codec)
+                times: dict[str, list[float]] = {}
+                for _ in range(ROUNDS):
+                    for name, open_ in (("OpenCV", by_opencv_alone), ("planes", open_capture)):
+                        for every in (1, 4):
+                            key = f"{name}, {'all' if every == 1 else 'one of four'}, ms"
+                            spent = of_stream(open_, f"{address}/people.mkv", spec, every)
+                            times.setdefault(key, []).append(1000 * spent)
+                each = {key: f"{median(values):.2f}" for key, values in times.items()}
+                rows.append({"stream": kind, "size": "{} x {}".format(*size), **each})
+    title = f"A stream over HTTP, one core: ms of the processor a frame that comes, median of {ROUNDS} turns"
+    save("planes_streams", f"{title} of {FRAMES} frames; all become the network's input, or one of four", rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, required=True)
@@ -123,6 +187,7 @@ def main() -> None:
     given = parser.parse_args()
     found(given.model, given.root)
     cost(given.model)
+    streams(given.model)
 
 
 if __name__ == "__main__":
