@@ -54,7 +54,7 @@ def pages() -> dict[Path, str]:
     }
     blocks["speed"] = "\n".join(timing(name) for name in ("speed", "cold_start", "training_speed"))
     blocks |= {name: timing(name) for name in ("cache", "check", "reading", "statistics", "training_step")}
-    blocks |= {name: timing(name) for name in ("live", "planes", "planes_cost", "soak", "load")}
+    blocks |= {name: timing(name) for name in ("live", "planes", "planes_cost", "planes_streams", "soak", "load")}
     blocks |= {name: timing(name) for name in ("throughput", "tracking", "counting")}
     blocks["anchors"] = timing("anchors", "val_")
     blocks |= {"family": timing("family"), "study": side_by_side("study"), "free-boxes": side_by_side("free_boxes")}

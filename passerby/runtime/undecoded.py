@@ -57,7 +57,7 @@ class Undecoded:
 
     def __getitem__(self, rows: Any) -> Floats:
         """Boxes (K, 4) x0 y0 x1 y1 of a slice, a mask or an array of rows."""
-        if isinstance(rows, np.ndarray) and rows.dtype == np.intp:  # right after a network it takes a third of the time
+        if isinstance(rows, np.ndarray) and rows.dtype == np.intp:  # quicker right after a network
             return decode(self.offsets.take(rows, axis=0), self.anchors.take(rows, axis=0), self.variance)
         return decode(self.offsets[rows], self.anchors[rows], self.variance)
 
