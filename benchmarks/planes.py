@@ -77,22 +77,18 @@ def found(model: str, root: Path) -> None:
     save("planes", f"What {model} finds in SCUT-HEAD val_B, {len(samples)} pictures, by what it gets", rows)
 
 
-def by_opencv(path: Path, spec) -> float:
-    capture, begun = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG), time.process_time()
+def spent(capture, spec, every: int) -> float:
+    """The processor's ms a frame of a video of which each `every`th becomes the network's input; 0: none does."""
+    begun, count = time.process_time(), 0
     while (one := capture.read())[0]:
-        if spec:
-            as_input(cv2.cvtColor(one[1], cv2.COLOR_BGR2RGB), spec)
-    return time.process_time() - begun
-
-
-def by_planes(path: Path, spec) -> float:
-    capture, begun = PlanarCapture(str(path)), time.process_time()
-    while (one := capture.read())[0]:
-        if spec:
-            as_input(PlanarFrame(one[1](), ""), spec)
-    spent = time.process_time() - begun
+        if every and count % every == 0:
+            picture = one[1]() if callable(one[1]) else cv2.cvtColor(one[1], cv2.COLOR_BGR2RGB)
+            as_input(PlanarFrame(picture, "") if isinstance(picture, Planes) else picture, spec)
+        count += 1
+    seconds = time.process_time() - begun
     capture.release()
-    return spent
+    assert count >= FRAMES - 6, f"{count} of {FRAMES} frames"  # the last of a stream of H.264 wait for others
+    return 1000 * seconds / count
 
 
 def cost(model: str) -> None:
@@ -106,10 +102,12 @@ def cost(model: str) -> None:
             write_video(path, [cv2.resize(p, size) for p in pictures()], 30, FRAMES / 30, size)
             times: dict[str, list[float]] = {}
             for _ in range(ROUNDS):
-                for way in (by_opencv, by_planes):
-                    for what in (None, spec):
-                        key = f"{'OpenCV' if way is by_opencv else 'planes'}, {'looked at' if what else 'dropped'}"
-                        times.setdefault(key, []).append(1000 * way(path, what) / FRAMES)
+                for name, open_ in (
+                    ("OpenCV", lambda p: cv2.VideoCapture(p, cv2.CAP_FFMPEG)),
+                    ("planes", PlanarCapture),
+                ):
+                    for every, what in ((0, "dropped"), (1, "looked at")):
+                        times.setdefault(f"{name}, {what}", []).append(spent(open_(str(path)), spec, every))
             each = {key: median(values) for key, values in times.items()}
             rows.append(
                 {
@@ -141,21 +139,7 @@ def served(folder: str) -> Iterator[str]:
         process.wait()
 
 
-def of_stream(open_, uri: str, spec, every: int) -> float:
-    """Seconds of the processor a frame, of a stream of which each `every`th frame becomes the network's input."""
-    capture, begun, count = open_(uri), time.process_time(), 0
-    while (one := capture.read())[0]:
-        if count % every == 0:
-            picture = one[1]() if callable(one[1]) else cv2.cvtColor(one[1], cv2.COLOR_BGR2RGB)
-            as_input(PlanarFrame(picture, "") if isinstance(picture, Planes) else picture, spec)
-        count += 1
-    spent = time.process_time() - begun
-    capture.release()
-    assert count >= FRAMES - 6, f"{uri}: {count} of {FRAMES} frames"  # the last of H.264 wait for others
-    return spent / count
-
-
-def by_opencv_alone(uri: str) -> cv2.VideoCapture:
+def by_opencv(uri: str) -> cv2.VideoCapture:
     return cv2.VideoCapture(uri, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
 
@@ -169,11 +153,10 @@ def streams(model: str) -> None:
                 write_video(Path(folder) / "people.mkv", frames, 30, FRAMES / 30, size, codec)
                 times: dict[str, list[float]] = {}
                 for _ in range(ROUNDS):
-                    for name, open_ in (("OpenCV", by_opencv_alone), ("planes", open_capture)):
+                    for name, open_ in (("OpenCV", by_opencv), ("planes", open_capture)):
                         for every in (1, 4):
                             key = f"{name}, {'all' if every == 1 else 'one of four'}, ms"
-                            spent = of_stream(open_, f"{address}/people.mkv", spec, every)
-                            times.setdefault(key, []).append(1000 * spent)
+                            times.setdefault(key, []).append(spent(open_(f"{address}/people.mkv"), spec, every))
                 each = {key: f"{median(values):.2f}" for key, values in times.items()}
                 rows.append({"stream": kind, "size": "{} x {}".format(*size), **each})
     title = f"A stream over HTTP, one core: ms of the processor a frame that comes, median of {ROUNDS} turns"

@@ -18,7 +18,7 @@ import numpy as np
 
 from passerby.errors import SourceError
 from passerby.geometry.planes import PlanarFrame, Planes
-from passerby.media.planar import PlanarCapture
+from passerby.media.planar import Giving, PlanarCapture
 from passerby.media.recording import has_pyav
 from passerby.records import Frame, Pixels
 
@@ -30,8 +30,7 @@ OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # who sets them wants OpenCV to read,
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 _SECRET = re.compile(r"(?<=//)[^/@\s]*@")
 
-Given = Pixels | Planes | None  # a picture as BGR (H, W, 3), or planes; None: of this one nothing can be made
-Read = Pixels | Callable[[], Given]  # a picture as BGR, or what gives it when called
+Read = Pixels | Giving  # a picture as BGR (H, W, 3), or what gives that, or planes, when called
 
 
 class Capture(Protocol):

@@ -23,6 +23,7 @@ HASTE = 0.005  # seconds for which that may keep somebody waiting
 STEADY = 10  # packets of a stream in a row that gave a picture each: then the next one's is counted on
 RATE = 25  # pictures a second of a video that says neither times nor a rate
 JPEG = 2  # FFmpeg's name of the full range
+Giving = Callable[[], Planes | Pixels | None]  # a picture when called; None: nothing can be made of it
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -58,25 +59,16 @@ class PlanarCapture:
         self._lock, self._closed = threading.Lock(), False
         self._waiting: list[_Later] = []  # the newest last
         self._steady, self._pace = 0, HASTE  # of STEADY; seconds that decoding a picture took
-        self._pictures: Generator[Any, None, None] = self._of_file() if patience is None else self._of_stream()
+        self._pictures = self._of_file() if patience is None else self._of_stream()
 
-    def read(self) -> tuple[bool, Callable[[], Planes | Pixels | None] | None]:
+    def read(self) -> tuple[bool, Giving | None]:
         """Whether there was one more picture, and what gives it when called, as most are dropped on a slow machine.
 
         It gives planes, or (H, W, 3) uint8 BGR of what cannot stay in them; any thread may call it, at any time. A
         stream's picture is decoded then, with those before it that it may be made of: None where it cannot be.
         """
-        frame = next(self._pictures, None)
-        if frame is None:
-            return False, None
-        if isinstance(frame, _Later):
-            return True, partial(self._picture, frame)
-        if frame.pts is not None:
-            self._seconds = (frame.pts - self._start) * self._tick
-        else:  # as of raw H.264, which has no times; OpenCV says 0 of every picture
-            self._seconds = self._number / float(self._video.average_rate or RATE)
-        self._number += 1
-        return True, partial(_picture_of, frame)
+        picture = next(self._pictures, None)
+        return picture is not None, picture
 
     def get(self, what: int, /) -> float:
         """The time of a file's picture that was read last, ms, as `cv2.CAP_PROP_POS_MSEC`; 0 of anything else."""
@@ -91,8 +83,8 @@ class PlanarCapture:
         self._pictures.close()
         self._file.close()
 
-    def _of_file(self) -> Generator[Any, None, None]:
-        """A file's frames, decoded in groups. Broken packets are left out, as a player does."""
+    def _of_file(self) -> Generator[Giving, None, None]:
+        """A file's pictures, decoded in groups. Broken packets are left out, as a player does."""
         frames: list[Any] = []
         begun = time.monotonic()
         with suppress(self._av.FFmpegError, OSError):
@@ -100,11 +92,20 @@ class PlanarCapture:
                 if packet.size:
                     frames += self._frames_of(packet)
                 if len(frames) >= AHEAD or time.monotonic() - begun > HASTE:
-                    yield from frames
+                    yield from map(self._timed, frames)
                     frames, begun = [], time.monotonic()
-        yield from [*frames, *self._frames_of(None)]
+        yield from map(self._timed, [*frames, *self._frames_of(None)])
 
-    def _of_stream(self) -> Generator[_Later, None, None]:
+    def _timed(self, frame: Any) -> Giving:
+        """What gives a file's picture, whose time is now that of the last one."""
+        if frame.pts is not None:
+            self._seconds = (frame.pts - self._start) * self._tick
+        else:  # as of raw H.264, which has no times; OpenCV says 0 of every picture
+            self._seconds = self._number / float(self._video.average_rate or RATE)
+        self._number += 1
+        return partial(_picture_of, frame)
+
+    def _of_stream(self) -> Generator[Giving, None, None]:
         """A stream's pictures as their packets come; those that nobody wants are decoded in groups, or not at all.
 
         Where packets do not give a picture each (broken ones, halves of pictures), all are decoded as they come, and
@@ -122,7 +123,7 @@ class PlanarCapture:
                     if not put_off:
                         self._decode(later)
                 if put_off or later.frame is not None:
-                    yield later
+                    yield partial(self._picture, later)
 
     def _picture(self, later: _Later) -> Planes | Pixels | None:
         with self._lock:

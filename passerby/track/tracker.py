@@ -155,9 +155,7 @@ class Tracker:
         doubt = np.maximum(how.sure - found.scores, 0) / max(how.sure - how.unsure, 1e-6)
         near *= near >= how.near + (how.near_unsure - how.near) * doubt
         near *= self.labels[:, None] == found.labels
-        weights = np.ones(len(self.ids))
-        weights[self.ids == 0] = how.fresh
-        near *= weights[:, None]
+        near[self.ids == 0] *= how.fresh
         return near
 
     def _match_unsure(
